@@ -1,0 +1,48 @@
+// What a data set is to the rest of the house: a list of labelled image files with a report of what was found,
+// and 8-bit pixels on demand.
+
+/** A file as it was dropped: its path inside the drop and its bytes, read lazily. */
+export interface SourceFile {
+  path: string;
+  blob: Blob;
+}
+
+export type Split = "train" | "val" | "test";
+
+export interface ImageItem {
+  /** Path inside the drop, unique in the set. */
+  path: string;
+  /** Index into `classes`. */
+  label: number;
+  split: Split;
+  blob: Blob;
+}
+
+/** A found thing the person should know of before training. */
+export interface DataIssue {
+  severity: "error" | "warning" | "note";
+  /** One sentence: what, and what happens because of it. */
+  text: string;
+  /** Files it is about, at most 20. */
+  paths: string[];
+}
+
+/** Classes and images of one drop, after hidden files, nesting and splits are sorted out. */
+export interface ImageSet {
+  name: string;
+  classes: string[];
+  items: ImageItem[];
+  /** How the splits came about, for the person: from folders, or drawn with a seed. */
+  splitOrigin: "folders" | "drawn" | "none";
+  issues: DataIssue[];
+}
+
+/** 8-bit RGB pixels, row-major, 3 bytes a pixel, EXIF orientation applied, transparency over white. */
+export interface RgbImage {
+  width: number;
+  height: number;
+  data: Uint8Array;
+}
+
+/** Turns an encoded image into pixels; the browser and Node each bring their own. Throws Failure on a corrupt or oversized file. */
+export type DecodeImage = (blob: Blob, path: string) => Promise<RgbImage>;

@@ -1,0 +1,47 @@
+// The one error a person sees. Every room throws it at its edge: what happened, where, and what to do about it.
+
+/** Machine-readable kind of failure; the studio and the terminal choose icon and exit code by it. */
+export type FailureCode =
+  | "bad-file" // a file from outside is malformed or lies about itself
+  | "bad-model" // the tensors are not a network we know, or do not fit together
+  | "bad-data" // folders, classes or images that cannot be used
+  | "bad-recipe" // a setting out of range
+  | "gpu" // the device was lost, a shader failed, memory ran out
+  | "numeric" // a loss or a weight is not finite
+  | "cancelled" // the person asked for it
+  | "state"; // the call does not fit what is loaded or running
+
+export interface FailureParts {
+  code: FailureCode;
+  /** What happened, one sentence. */
+  what: string;
+  /** Where: file, tensor, class or step. */
+  where?: string;
+  /** What the person can do, one sentence. */
+  remedy: string;
+}
+
+/** An error meant for a person; survives a trip through `postMessage` as its plain `parts`. */
+export class Failure extends Error {
+  readonly parts: FailureParts;
+
+  constructor(parts: FailureParts, options?: ErrorOptions) {
+    super([parts.where ? `${parts.where}: ${parts.what}` : parts.what, parts.remedy].join(" "), options);
+    this.name = "Failure";
+    this.parts = parts;
+  }
+
+  /** Wraps whatever was thrown, so that a caller always has parts to show. */
+  static from(error: unknown): Failure {
+    if (error instanceof Failure) return error;
+    const text = error instanceof Error ? error.message : String(error);
+    return new Failure(
+      {
+        code: "state",
+        what: `Something unexpected happened: ${text}`,
+        remedy: "Reload the page and try again.",
+      },
+      { cause: error },
+    );
+  }
+}
