@@ -1,13 +1,6 @@
 // What a checkpoint is to the rest of the house: an architecture, named tensors read on demand, and how to
 // prepare an image for it. Family tables turn a file's names into these; nobody above knows a file's names.
 
-/** A file as it was dropped: its path inside the drop and its bytes, read lazily. */
-export interface SourceFile {
-  /** Path with `/`, e.g. `my-model/config.json`; a loose file has no folder. */
-  path: string;
-  blob: Blob;
-}
-
 export type Dtype = "F32" | "F16" | "BF16";
 export type Activation = "gelu" | "gelu_tanh" | "quick_gelu";
 

@@ -1,12 +1,6 @@
 // What a data set is to the rest of the house: a list of labelled image files with a report of what was found,
 // and 8-bit pixels on demand.
 
-/** A file as it was dropped: its path inside the drop and its bytes, read lazily. */
-export interface SourceFile {
-  path: string;
-  blob: Blob;
-}
-
 export type Split = "train" | "val" | "test";
 
 export interface ImageItem {

@@ -5,11 +5,11 @@ import type {
   ModelAnswers,
   OpenQuestion,
   Preprocessing,
-  SourceFile,
   TensorRow,
 } from "../checkpoint/types.ts";
 import type { DataIssue, Split } from "../dataset/types.ts";
 import type { FailureParts } from "../failure.ts";
+import type { SourceFile } from "../source_file.ts";
 import type { Recipe } from "./recipe.ts";
 
 export type {
@@ -18,10 +18,10 @@ export type {
   ModelAnswers,
   OpenQuestion,
   Preprocessing,
-  SourceFile,
   TensorRow,
 } from "../checkpoint/types.ts";
 export type { DataIssue, Split } from "../dataset/types.ts";
+export type { SourceFile } from "../source_file.ts";
 export type { Recipe } from "./recipe.ts";
 
 export type BackendChoice = "auto" | "webgpu" | "wasm";
