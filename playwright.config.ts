@@ -1,0 +1,32 @@
+// Journeys: one file per thing a person does, in a real Chromium with a real (software) WebGPU device.
+import { defineConfig } from "@playwright/test";
+
+const port = 5183;
+
+export default defineConfig({
+  testDir: "e2e",
+  timeout: 300_000,
+  expect: { timeout: 30_000 },
+  // A software GPU takes every core there is; two journeys at once would only wait for each other.
+  workers: 1,
+  outputDir: ".cache/playwright",
+  use: {
+    baseURL: `http://localhost:${port}`,
+    launchOptions: {
+      executablePath: process.env.SELORA_CHROMIUM || "/usr/bin/chromium",
+      args: [
+        "--no-sandbox",
+        "--headless=new",
+        "--enable-unsafe-webgpu",
+        "--use-webgpu-adapter=swiftshader",
+        "--enable-unsafe-swiftshader",
+        "--disable-background-networking",
+      ],
+    },
+  },
+  webServer: {
+    command: `npx vite preview --port ${port} --strictPort`,
+    url: `http://localhost:${port}`,
+    reuseExistingServer: false,
+  },
+});
