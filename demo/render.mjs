@@ -19,6 +19,7 @@ import { Resvg } from "@resvg/resvg-js";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const PAGE_DIR = join(ROOT, "public", "demo", "data");
+const CREDITS = join(ROOT, "public", "demo", "credits.json");
 const PRETRAIN_DIR = join(ROOT, ".cache", "demo-pretrain");
 
 const SIZE = 64;
@@ -27,15 +28,16 @@ const TRAIN_SHARE = 0.6;
 const VAL_SHARE = 0.15;
 /** Images of a class in the target's training split: few, as a person would bring. */
 const TARGET_TRAIN_PER_CLASS = 32;
-/** Raised by hand when what this script writes changes though no package did. */
-const FORMAT = 1;
-
 const COLOUR_SETS = ["noto", "twemoji", "fluent-emoji-flat", "fluent-emoji", "emojione"];
 const TARGET_SET = "fluent-emoji-high-contrast";
 const OOD_SETS = ["emojione-monotone", "openmoji", "fxemoji"];
 
+/** Noto's drawing of this one makes resvg 2.6 abort the whole process. It is of no class. */
+const UNRENDERABLE = new Set(["package"]);
+
 /** Unlisted emoji that pre-training must not see either: they repeat the drawing of a listed one. */
-const NEVER_AUXILIARY = /skin-tone|^(wo)?m[ae]n-|^person-|^family|^couple|^kiss-|people|^pregnant|-santa|claus/;
+const NEVER_AUXILIARY =
+  /skin-tone|^(wo)?m[ae]n-|^person-|^family|^couple|^kiss-|people|^pregnant|-santa|claus/;
 
 const readJson = (path) => JSON.parse(readFileSync(path, "utf8"));
 const packageDir = (set) => join(ROOT, "node_modules", "@iconify-json", set);
@@ -139,7 +141,8 @@ function listEmoji() {
   for (const [label, names] of Object.entries(classes)) {
     const members = names.map((name) => {
       const code = codeOf.get(name);
-      if (code === undefined) throw new Error(`demo/classes.json: noto has no emoji called "${name}" (${label})`);
+      if (code === undefined)
+        throw new Error(`demo/classes.json: noto has no emoji called "${name}" (${label})`);
       return { name, code, class: label, hash: fnv1a(SPLIT_SALT + code) };
     });
     members.sort((a, b) => a.hash - b.hash || (a.code < b.code ? -1 : 1));
@@ -161,7 +164,8 @@ function listAuxiliary(listed, codeOf) {
     if (category === "People & Body" || category === "Flags") continue;
     for (const name of names) {
       const code = codeOf.get(name);
-      if (code === undefined || used.has(code) || NEVER_AUXILIARY.test(name)) continue;
+      if (code === undefined || used.has(code) || UNRENDERABLE.has(name) || NEVER_AUXILIARY.test(name))
+        continue;
       used.add(code);
       auxiliary.push({ name, code });
     }
@@ -198,10 +202,10 @@ function countMembers(members) {
 
 /** Changes when the script, the class lists or any package that draws does. */
 function stamp() {
-  const hash = createHash("sha256").update(`format ${FORMAT}\n`);
+  const hash = createHash("sha256");
   hash.update(readFileSync(fileURLToPath(import.meta.url)));
   hash.update(readFileSync(join(ROOT, "demo", "classes.json")));
-  hash.update(readFileSync(join(ROOT, "demo", "sets.json")));
+  hash.update(readFileSync(CREDITS));
   for (const name of [
     "@resvg/resvg-js",
     ...[...COLOUR_SETS, TARGET_SET, ...OOD_SETS].map((set) => `@iconify-json/${set}`),
@@ -239,8 +243,8 @@ function writeZip(dir, file, members) {
 
 function renderPage(version) {
   const { emoji, classes } = listEmoji();
-  const sets = readJson(join(ROOT, "demo", "sets.json"));
-  const describe = (name) => ({ name, title: sets[name].title, style: sets[name].style });
+  const credits = new Map(readJson(CREDITS).map((credit) => [credit.set, credit]));
+  const captionOf = (name) => ({ name, title: credits.get(name).title, style: credits.get(name).style });
   const test = emoji.filter((one) => one.split === "test");
   emptyDir(PAGE_DIR);
 
@@ -260,7 +264,7 @@ function renderPage(version) {
   );
 
   const ood = OOD_SETS.map((name) => ({
-    ...describe(name),
+    ...captionOf(name),
     ...writeZip(
       PAGE_DIR,
       `ood-${name}.zip`,
@@ -283,7 +287,7 @@ function renderPage(version) {
     version,
     imageSize: SIZE,
     classes,
-    target: { ...describe(TARGET_SET), ...targetZip },
+    target: { ...captionOf(TARGET_SET), ...targetZip },
     ood,
     retention: [retention],
     files: [targetZip.file, ...ood.map((set) => set.file), retention.file],
