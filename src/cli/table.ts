@@ -1,0 +1,12 @@
+// Plain-text tables for the terminal.
+
+/** Left-aligned columns, two spaces apart, with a rule under the heads; ends in a newline. */
+export function table(heads: string[], rows: string[][]): string {
+  const widths = heads.map((head, i) => Math.max(head.length, ...rows.map((row) => row[i]?.length ?? 0)));
+  const line = (cells: string[]) =>
+    cells
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join("  ")
+      .trimEnd();
+  return `${[line(heads), line(widths.map((w) => "-".repeat(w))), ...rows.map(line)].join("\n")}\n`;
+}

@@ -1,0 +1,52 @@
+// The worker's side: one engine, answering requests. Requests may overlap (stop arrives while train runs); the
+// engine itself decides what waits.
+import { Failure } from "../failure.ts";
+import { createEngine } from "./engine.ts";
+import type { Answer, Request } from "./messages.ts";
+import type { Session } from "./protocol.ts";
+
+const post = (answer: Answer) => self.postMessage(answer);
+const engine: Session = createEngine();
+engine.subscribe((event) => post({ kind: "event", event }));
+
+/** Calls the engine; one case a method, so that a new method without a case does not compile. */
+function call(request: Request): Promise<unknown> {
+  switch (request.method) {
+    case "open":
+      return engine.open(...request.args);
+    case "loadModel":
+      return engine.loadModel(...request.args);
+    case "loadData":
+      return engine.loadData(...request.args);
+    case "removeData":
+      return engine.removeData(...request.args);
+    case "mapClasses":
+      return engine.mapClasses(...request.args);
+    case "estimateMemory":
+      return engine.estimateMemory(...request.args);
+    case "train":
+      return engine.train(...request.args);
+    case "pause":
+      return engine.pause();
+    case "resume":
+      return engine.resume();
+    case "stop":
+      return engine.stop();
+    case "adjust":
+      return engine.adjust(...request.args);
+    case "exportMerged":
+      return engine.exportMerged();
+    case "image":
+      return engine.image(...request.args);
+    default:
+      return request satisfies never;
+  }
+}
+
+self.onmessage = async ({ data: request }: MessageEvent<Request>) => {
+  try {
+    post({ kind: "answer", id: request.id, value: await call(request) });
+  } catch (error) {
+    post({ kind: "refusal", id: request.id, failure: Failure.from(error).parts });
+  }
+};
