@@ -1,0 +1,29 @@
+// What an evaluation says of one set; the session adds the set's id, role and name.
+
+export interface ClassScore {
+  name: string;
+  count: number;
+  correct: number;
+}
+
+export interface Score {
+  count: number;
+  correct: number;
+  accuracy: number;
+  /** 95 % Wilson interval. */
+  interval: [number, number];
+  /** Only classes that occur in `labels`, in their order. */
+  perClass: ClassScore[];
+  predictions: Int32Array;
+  labels: Int32Array;
+  names: string[];
+}
+
+/** An image whose answer differs between two evaluations of the same set. */
+export interface ChangedAnswer {
+  /** Index in the set's order. */
+  index: number;
+  label: number;
+  before: number;
+  after: number;
+}
