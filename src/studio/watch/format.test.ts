@@ -1,0 +1,38 @@
+import { expect, it } from "vitest";
+import { bytes, changeArrow, decimal, percent, pointsChange, quantity, whole } from "./format.ts";
+
+it("writes accuracies and their changes", () => {
+  expect(percent(0.8321)).toBe("83.2%");
+  expect([0.041, -0.0032, 0.0004, -0.0004, 0].map(pointsChange)).toEqual([
+    "+4.1",
+    "−0.3",
+    "0.0",
+    "0.0",
+    "0.0",
+  ]);
+  expect([0.041, -0.0032, 0.0004, -0.0004, 0].map(changeArrow)).toEqual(["▲", "▼", "", "", ""]);
+});
+
+it("writes quantities of any size", () => {
+  expect([0.12345, 12.345, 1234.5, -0.5, Number.NaN].map(decimal)).toEqual([
+    "0.123",
+    "12.35",
+    "1234.5",
+    "−0.500",
+    "–",
+  ]);
+  expect([0, 0.01234, 0.0000123, 250000].map(quantity)).toEqual(["0", "0.0123", "1.2e−5", "2.5e+5"]);
+  expect(whole(1234567.4)).toBe("1,234,567");
+});
+
+it("writes file sizes and never 1000 of a unit", () => {
+  expect([999, 1000, 9_990, 999_499, 999_700, 22_300_000, 5e12].map(bytes)).toEqual([
+    "999 B",
+    "1.0 kB",
+    "10 kB",
+    "999 kB",
+    "1.0 MB",
+    "22 MB",
+    "5000 GB",
+  ]);
+});
