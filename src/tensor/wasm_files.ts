@@ -1,0 +1,12 @@
+// Where the browser finds tfjs's .wasm files: Vite copies them beside our own script, so that nothing is fetched
+// from elsewhere. Only ever imported in a browser; Node reads the files from the package itself.
+
+import plain from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url";
+import simd from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url";
+import threadedSimd from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url";
+
+export const wasmFiles = {
+  "tfjs-backend-wasm.wasm": plain,
+  "tfjs-backend-wasm-simd.wasm": simd,
+  "tfjs-backend-wasm-threaded-simd.wasm": threadedSimd,
+};
