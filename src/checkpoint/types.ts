@@ -55,7 +55,9 @@ export interface ModelAnswers {
   layerNormEps?: number;
   mean?: [number, number, number];
   std?: [number, number, number];
+  /** Edge of the resize, before any centre crop; its mode (exact or shortest edge) stays as the files have it. */
   resize?: number;
+  interpolation?: Preprocessing["interpolation"];
 }
 
 /** One row of the tensor table. */

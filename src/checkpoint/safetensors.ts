@@ -1,0 +1,197 @@
+// The safetensors format: 8 bytes little-endian header length, a JSON header, then the tensors' bytes without holes.
+// The reader believes nothing in the header before it is checked and reads no tensor; each is a slice of the file.
+// The writer joins slices, so that a tensor nobody touched is never in memory.
+import { Failure } from "../failure.ts";
+import { dtypeBytes } from "./dtypes.ts";
+import { parseJsonObject, quoted } from "./json.ts";
+
+export interface StoredTensor {
+  name: string;
+  /** As the file spells it, e.g. `F16`. */
+  dtype: string;
+  shape: number[];
+  /** The raw bytes, row-major, little-endian. */
+  bytes: Blob;
+}
+
+export interface Safetensors {
+  /** In the order of their bytes in the file. */
+  tensors: StoredTensor[];
+  /** `__metadata__` of the header. */
+  metadata: Record<string, string>;
+}
+
+const MAX_HEADER = 25_000_000;
+const MAX_TENSORS = 50_000;
+const MAX_RANK = 8;
+const AGAIN = "Download or save the file again.";
+
+/** Reads and checks the header of `file`; `where` names it in a Failure. Tensors are slices, not yet read. */
+export async function readSafetensors(file: Blob, where: string): Promise<Safetensors> {
+  const bad = (what: string, remedy = AGAIN) => new Failure({ code: "bad-file", what, where, remedy });
+
+  const start = new Uint8Array(await readBytes(file.slice(0, 8), where));
+  const magic = String.fromCharCode(...start);
+  if (start.length === 0) throw bad("The file is empty.");
+  if (magic === "version ") {
+    throw bad(
+      "This is a Git LFS pointer, not the weights themselves.",
+      "Run `git lfs pull`, or download the file itself.",
+    );
+  }
+  if (magic.startsWith("PK\x03\x04") || magic.startsWith("\x80\x02")) {
+    throw bad("This is a PyTorch or zip file, not safetensors.", "Save the model as safetensors.");
+  }
+  if (start.length < 8) throw bad("The file is shorter than a safetensors header.");
+  const headerLength = Number(new DataView(start.buffer).getBigUint64(0, true));
+  if (headerLength > MAX_HEADER) {
+    throw bad(
+      `This is not a safetensors file, or its header lies: it claims ${headerLength} bytes; at most ${MAX_HEADER} are read.`,
+    );
+  }
+  if (headerLength > file.size - 8) {
+    throw bad(
+      `The file is cut off: its header should be ${headerLength} bytes, but only ${file.size - 8} are there.`,
+    );
+  }
+
+  const header = new Uint8Array(await readBytes(file.slice(8, 8 + headerLength), where));
+  if (header[0] !== 0x7b) throw bad("This is not a safetensors file: its header does not begin with {.");
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(header);
+  } catch {
+    throw bad("The header is not valid UTF-8.");
+  }
+  const entries = Object.entries(parseJsonObject(text, where));
+  if (entries.length > MAX_TENSORS) throw bad(`The header lists more than ${MAX_TENSORS} tensors.`);
+
+  const dataLength = file.size - 8 - headerLength;
+  let metadata: Record<string, string> = {};
+  const placed: { name: string; dtype: string; shape: number[]; begin: number; end: number }[] = [];
+  for (const [name, value] of entries) {
+    if (name === "__metadata__") {
+      metadata = checkMetadata(value, bad);
+      continue;
+    }
+    placed.push(checkEntry(name, value, dataLength, bad));
+  }
+
+  // The format allows neither overlap nor hole, so the tensors in order of place must tile the data exactly.
+  placed.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let expected = 0;
+  for (const { name, begin, end } of placed) {
+    if (begin !== expected) {
+      throw bad(
+        `The tensor ${quoted(name)} begins at byte ${begin}, but the one before it ends at ${expected}: ${
+          begin < expected ? "they overlap" : "there is a hole between them"
+        }.`,
+      );
+    }
+    expected = end;
+  }
+  if (expected !== dataLength) {
+    throw bad(
+      `The tensors end at byte ${expected} of ${dataLength}: the header does not describe this file.`,
+    );
+  }
+
+  const base = 8 + headerLength;
+  return {
+    metadata,
+    tensors: placed.map(({ name, dtype, shape, begin, end }) => ({
+      name,
+      dtype,
+      shape,
+      bytes: file.slice(base + begin, base + end),
+    })),
+  };
+}
+
+/**
+ * A safetensors file of these tensors, in this order. `bytes` are joined, not copied; their size must be that of
+ * shape and dtype. The header is padded with spaces so that the data begins at a multiple of 8.
+ */
+export function writeSafetensors(tensors: readonly StoredTensor[], metadata: Record<string, string>): Blob {
+  const entries: string[] = [];
+  if (Object.keys(metadata).length > 0) entries.push(`"__metadata__":${JSON.stringify(metadata)}`);
+  let offset = 0;
+  for (const { name, dtype, shape, bytes } of tensors) {
+    const end = offset + bytes.size;
+    entries.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [offset, end] })}`);
+    offset = end;
+  }
+  // Written by hand because an object would move names that look like numbers to its front.
+  const json = new TextEncoder().encode(`{${entries.join(",")}}`);
+  const length = Math.ceil(json.length / 8) * 8;
+  const header = new Uint8Array(8 + length).fill(0x20, 8);
+  new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
+  header.set(json, 8);
+  return new Blob([header, ...tensors.map((tensor) => tensor.bytes)]);
+}
+
+/** Reads a slice; a file that vanished or changed since it was chosen is a Failure. */
+export async function readBytes(slice: Blob, where: string): Promise<ArrayBuffer> {
+  let bytes: ArrayBuffer | undefined;
+  try {
+    bytes = await slice.arrayBuffer();
+  } catch (cause) {
+    throw unreadable(where, cause);
+  }
+  if (bytes.byteLength !== slice.size) throw unreadable(where);
+  return bytes;
+}
+
+function unreadable(where: string, cause?: unknown): Failure {
+  return new Failure(
+    {
+      code: "bad-file",
+      what: "The file could not be read; it may have been moved or changed since it was chosen.",
+      where,
+      remedy: "Choose it again.",
+    },
+    { cause },
+  );
+}
+
+function checkMetadata(value: unknown, bad: (what: string) => Failure): Record<string, string> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw bad("The header's __metadata__ is not an object.");
+  }
+  for (const [key, entry] of Object.entries(value)) {
+    if (typeof entry !== "string") throw bad(`The header's __metadata__ entry ${quoted(key)} is not text.`);
+  }
+  return value as Record<string, string>;
+}
+
+function checkEntry(name: string, value: unknown, dataLength: number, bad: (what: string) => Failure) {
+  const what = (problem: string) => bad(`The tensor ${quoted(name)} ${problem}.`);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw what("has no description");
+  const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
+  if (typeof dtype !== "string") throw what("has no dtype");
+  const size = dtypeBytes.get(dtype);
+  if (size === undefined) throw what(`has the unknown dtype ${quoted(dtype)}`);
+  if (!Array.isArray(shape) || shape.length > MAX_RANK || !shape.every(isCount)) {
+    throw what(`has no usable shape (a list of at most ${MAX_RANK} whole numbers)`);
+  }
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
+    throw what("has no usable data_offsets");
+  }
+  const [begin, end] = offsets as [number, number];
+  if (begin > end) throw what(`ends at byte ${end}, before it begins at ${begin}`);
+  if (end > dataLength) {
+    throw what(`should end at byte ${end} of the data, but the file holds only ${dataLength}; it is cut off`);
+  }
+  let needed = BigInt(size);
+  for (const side of shape as number[]) needed *= BigInt(side);
+  if (needed !== BigInt(end - begin)) {
+    throw what(
+      `is ${dtype} [${shape.join(", ")}], which needs ${needed} bytes, but its data_offsets give ${end - begin}`,
+    );
+  }
+  return { name, dtype, shape: shape as number[], begin, end };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
