@@ -9,7 +9,8 @@ export interface ImageItem {
   /** Index into `classes`. */
   label: number;
   split: Split;
-  blob: Blob;
+  /** The encoded file. Asked for when it is decoded, because a file inside a zip is inflated only then. */
+  read(): Promise<Blob>;
 }
 
 /** A found thing the person should know of before training. */
@@ -19,6 +20,14 @@ export interface DataIssue {
   text: string;
   /** Files it is about, at most 20. */
   paths: string[];
+}
+
+/** The part of a checkpoint's preprocessing that is done on 8-bit pixels; mean and std are applied on the device. */
+export interface ResizeSpec {
+  /** Exactly this size, or the shorter edge to this length (aspect kept). */
+  resize: { mode: "exact"; height: number; width: number } | { mode: "shortest"; edge: number };
+  crop: { height: number; width: number } | null;
+  interpolation: "nearest" | "bilinear" | "bicubic" | "lanczos";
 }
 
 /** Classes and images of one drop, after hidden files, nesting and splits are sorted out. */
@@ -35,7 +44,7 @@ export interface ImageSet {
 export interface RgbImage {
   width: number;
   height: number;
-  data: Uint8Array;
+  data: Uint8Array<ArrayBuffer>;
 }
 
 /** Turns an encoded image into pixels; the browser and Node each bring their own. Throws Failure on a corrupt or oversized file. */

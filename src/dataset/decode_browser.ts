@@ -1,0 +1,80 @@
+// Decoding in a browser worker: the browser's own decoders through createImageBitmap, colours untouched, EXIF turned,
+// transparency over white. The header is read first, so that nothing huge is ever decoded.
+import { Failure } from "../failure.ts";
+import { decodeBmp } from "./bmp.ts";
+import { MAX_FILE_BYTES, mimeType, readHeader } from "./header.ts";
+import type { DecodeImage } from "./types.ts";
+
+/** Pixels are read back in tiles of this edge: canvases have a largest side, and RGBA of all at once costs memory. */
+const TILE = 2048;
+
+/** `DecodeImage` for browsers, in a worker or a page; reads PNG, JPEG, WebP, GIF (first frame) and BMP. */
+export const decodeImage: DecodeImage = async (blob, path) => {
+  if (blob.size > MAX_FILE_BYTES) {
+    throw new Failure({
+      code: "bad-file",
+      what: "The image file is larger than 256 MB.",
+      where: path,
+      remedy: "Save it smaller and try again.",
+    });
+  }
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  const header = readHeader(bytes, path);
+  if (header.format === "bmp") return decodeBmp(bytes, path);
+  let bitmap: ImageBitmap;
+  try {
+    bitmap = await createImageBitmap(new Blob([bytes], { type: mimeType(header.format) }), {
+      imageOrientation: "from-image",
+      colorSpaceConversion: "none",
+    });
+  } catch (error) {
+    throw new Failure(
+      {
+        code: "bad-file",
+        what: "The image is damaged and cannot be decoded.",
+        where: path,
+        remedy: "Replace or remove this file.",
+      },
+      { cause: error },
+    );
+  }
+  try {
+    return readPixels(bitmap);
+  } finally {
+    bitmap.close();
+  }
+};
+
+function readPixels(bitmap: ImageBitmap) {
+  const { width, height } = bitmap;
+  const data = new Uint8Array(width * height * 3);
+  const canvas = new OffscreenCanvas(Math.min(TILE, width), Math.min(TILE, height));
+  const context = canvas.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" });
+  if (!context) {
+    throw new Failure({
+      code: "state",
+      what: "The browser gave no canvas to read images with.",
+      remedy: "Close other tabs and try again.",
+    });
+  }
+  for (let top = 0; top < height; top += canvas.height) {
+    const tileHeight = Math.min(canvas.height, height - top);
+    for (let left = 0; left < width; left += canvas.width) {
+      const tileWidth = Math.min(canvas.width, width - left);
+      context.fillStyle = "white";
+      context.fillRect(0, 0, tileWidth, tileHeight);
+      context.drawImage(bitmap, left, top, tileWidth, tileHeight, 0, 0, tileWidth, tileHeight);
+      const rgba = context.getImageData(0, 0, tileWidth, tileHeight).data;
+      for (let y = 0; y < tileHeight; y++) {
+        let out = ((top + y) * width + left) * 3;
+        const end = (y + 1) * tileWidth * 4;
+        for (let at = y * tileWidth * 4; at < end; at += 4) {
+          data[out++] = rgba[at] as number;
+          data[out++] = rgba[at + 1] as number;
+          data[out++] = rgba[at + 2] as number;
+        }
+      }
+    }
+  }
+  return { width, height, data };
+}

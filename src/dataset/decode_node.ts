@@ -1,0 +1,77 @@
+// Decoding in Node, for the terminal and the tests: sharp (libjpeg-turbo, libpng, libwebp), set up so that its pixels
+// are those of PIL's `Image.open(...)`, `exif_transpose`, `convert("RGB")`, except that transparency lies over white.
+import sharp from "sharp";
+import { Failure } from "../failure.ts";
+import { decodeBmp, overWhite } from "./bmp.ts";
+import { MAX_FILE_BYTES, MAX_PIXELS, readHeader } from "./header.ts";
+import type { DecodeImage, RgbImage } from "./types.ts";
+
+/** `DecodeImage` for Node; reads PNG, JPEG, WebP, GIF (first frame) and BMP. */
+export const decodeImage: DecodeImage = async (blob, path) => {
+  if (blob.size > MAX_FILE_BYTES) {
+    throw new Failure({
+      code: "bad-file",
+      what: "The image file is larger than 256 MB.",
+      where: path,
+      remedy: "Save it smaller and try again.",
+    });
+  }
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  const header = readHeader(bytes, path);
+  if (header.format === "bmp") return decodeBmp(bytes, path);
+  try {
+    const image = sharp(bytes, {
+      // PIL leaves embedded colour profiles alone, and so did whoever trained the model.
+      ignoreIcc: true,
+      autoOrient: true,
+      failOn: "error",
+      limitInputPixels: MAX_PIXELS,
+    });
+    const isCmyk = header.format === "jpeg" && (await image.metadata()).space === "cmyk";
+    const { data, info } = await image
+      .toColourspace(isCmyk ? "cmyk" : "srgb")
+      .raw({ depth: "uchar" })
+      .toBuffer({ resolveWithObject: true });
+    const pixels = isCmyk ? fromCmyk(data) : toRgb(data, info.channels);
+    return { width: info.width, height: info.height, data: pixels };
+  } catch (error) {
+    throw new Failure(
+      {
+        code: "bad-file",
+        what: "The image is damaged and cannot be decoded.",
+        where: path,
+        remedy: "Replace or remove this file.",
+      },
+      { cause: error },
+    );
+  }
+};
+
+/** Grey, grey + alpha, RGB or RGBA bytes to RGB over white. */
+function toRgb(data: Uint8Array, channels: number): RgbImage["data"] {
+  if (channels === 3) return new Uint8Array(data);
+  const hasAlpha = channels === 2 || channels === 4;
+  const isGrey = channels <= 2;
+  const count = data.length / channels;
+  const rgb = new Uint8Array(count * 3);
+  for (let i = 0; i < count; i++) {
+    const at = i * channels;
+    const alpha = hasAlpha ? (data[at + channels - 1] as number) : 255;
+    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = overWhite(data[isGrey ? at : at + c] as number, alpha);
+  }
+  return rgb;
+}
+
+/** Ink to light without a press profile, as PIL and browsers do: (255 - ink) scaled by (255 - black). */
+function fromCmyk(data: Uint8Array): RgbImage["data"] {
+  const count = data.length / 4;
+  const rgb = new Uint8Array(count * 3);
+  for (let i = 0; i < count; i++) {
+    const light = 255 - (data[i * 4 + 3] as number);
+    for (let c = 0; c < 3; c++) {
+      const product = (data[i * 4 + c] as number) * light + 128;
+      rgb[i * 3 + c] = light - ((product + (product >> 8)) >> 8);
+    }
+  }
+  return rgb;
+}

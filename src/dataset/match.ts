@@ -1,0 +1,65 @@
+// Which class of one set is which class of another: folders are named `T-Shirt`, `t_shirt` or `tshirt`, and labels
+// `tench, Tinca tinca`. Names decide; what names cannot decide is left to the person.
+
+/** A name without what people write differently: case, space, `-`, `_` and Unicode compatibility forms. */
+export function normaliseName(name: string): string {
+  const folded = name.normalize("NFKC").toLowerCase();
+  const bare = folded.replace(/[\s_\p{Pd}]+/gu, "");
+  // A class may be called "-" or "_" and nothing else.
+  return bare === "" ? folded : bare;
+}
+
+/** Names that mean the same, e.g. `tench, Tinca tinca`: the whole and each part between commas. */
+function synonyms(label: string): string[] {
+  return [
+    label,
+    ...label
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== ""),
+  ];
+}
+
+/**
+ * For each of `names`, the index in `labels` that it means, or null.
+ *
+ * Tried in turn: the very same text, the same normalised text, the same first part before a comma, any part in common.
+ * The first of these that fits any label decides, and only when it fits exactly one: ImageNet has two labels `crane`,
+ * and guessing between them would be wrong half the time.
+ */
+export function matchClasses(
+  names: readonly string[],
+  labels: readonly string[],
+): Map<string, number | null> {
+  const rules: ((name: string) => string[])[] = [
+    (name) => [name],
+    (name) => [normaliseName(name)],
+    (name) => [normaliseName(name.split(",")[0] as string)],
+    (name) => synonyms(name).map(normaliseName),
+  ];
+  const indexes = rules.map((keys) => {
+    const index = new Map<string, Set<number>>();
+    labels.forEach((label, i) => {
+      for (const key of keys(label)) {
+        const found = index.get(key);
+        if (found) found.add(i);
+        else index.set(key, new Set([i]));
+      }
+    });
+    return index;
+  });
+  const mapping = new Map<string, number | null>();
+  for (const name of names) {
+    let match: number | null = null;
+    for (const [r, rule] of rules.entries()) {
+      const hits = new Set<number>();
+      for (const key of rule(name)) for (const hit of indexes[r]?.get(key) ?? []) hits.add(hit);
+      if (hits.size > 0) {
+        if (hits.size === 1) match = [...hits][0] as number;
+        break;
+      }
+    }
+    mapping.set(name, match);
+  }
+  return mapping;
+}

@@ -1,0 +1,209 @@
+// Antialiased image resizing that gives the very pixels Pillow gives, because every reference model was trained and
+// scored through Pillow: a canvas resize alone moves accuracy by half a point. Two passes, horizontal then vertical,
+// 8 bits in between, coefficients in 22-bit fixed point (Pillow, libImaging/Resample.c).
+import type { ResizeSpec, RgbImage } from "./types.ts";
+
+export type Interpolation = ResizeSpec["interpolation"];
+
+/** Part of a resized image: what a crop keeps. May not reach outside. */
+export interface Window {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+const PRECISION_BITS = 32 - 8 - 2;
+
+interface Filter {
+  support: number;
+  weight(x: number): number;
+}
+
+function sinc(x: number): number {
+  return x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI);
+}
+
+const filters: Record<Exclude<Interpolation, "nearest">, Filter> = {
+  bilinear: { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
+  // Keys' cubic with a = -0.5; PyTorch's bicubic has -0.75 and does not match.
+  bicubic: {
+    support: 2,
+    weight(x) {
+      const a = -0.5;
+      const d = Math.abs(x);
+      if (d < 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
+      if (d < 2) return (((d - 5) * d + 8) * d - 4) * a;
+      return 0;
+    },
+  },
+  lanczos: { support: 3, weight: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
+};
+
+/** For each output position: first input position, how many, and their fixed-point weights. */
+interface Coefficients {
+  taps: number;
+  first: Int32Array;
+  count: Int32Array;
+  weights: Int32Array;
+}
+
+/** Weights of outputs `from` to `from + length` of a line of `inSize` scaled to `outSize`. */
+function coefficients(
+  inSize: number,
+  outSize: number,
+  filter: Filter,
+  from: number,
+  length: number,
+): Coefficients {
+  const scale = inSize / outSize;
+  const filterScale = Math.max(1, scale);
+  const support = filter.support * filterScale;
+  const taps = Math.ceil(support) * 2 + 1;
+  const inverse = 1 / filterScale;
+  const first = new Int32Array(length);
+  const count = new Int32Array(length);
+  const weights = new Int32Array(length * taps);
+  const line = new Float64Array(taps);
+  for (let i = 0; i < length; i++) {
+    const center = (from + i + 0.5) * scale;
+    const min = Math.max(0, Math.trunc(center - support + 0.5));
+    const max = Math.min(inSize, Math.trunc(center + support + 0.5));
+    let total = 0;
+    for (let x = min; x < max; x++) {
+      const weight = filter.weight((x - center + 0.5) * inverse);
+      line[x - min] = weight;
+      total += weight;
+    }
+    first[i] = min;
+    count[i] = max - min;
+    for (let x = 0; x < max - min; x++) {
+      const weight = (line[x] as number) / (total === 0 ? 1 : total);
+      weights[i * taps + x] = Math.trunc(weight * (1 << PRECISION_BITS) + (weight < 0 ? -0.5 : 0.5));
+    }
+  }
+  return { taps, first, count, weights };
+}
+
+const HALF = 1 << (PRECISION_BITS - 1);
+
+/** Resizes rows `top` to `top + rows` of `image` along x. */
+function horizontal(image: RgbImage, top: number, rows: number, c: Coefficients): RgbImage {
+  const width = c.first.length;
+  const data = new Uint8ClampedArray(width * rows * 3);
+  const source = image.data;
+  const { first, count, weights, taps } = c;
+  for (let y = 0; y < rows; y++) {
+    const row = (top + y) * image.width * 3;
+    let out = y * width * 3;
+    for (let x = 0; x < width; x++) {
+      let at = row + (first[x] as number) * 3;
+      const begin = x * taps;
+      const end = begin + (count[x] as number);
+      let r = HALF;
+      let g = HALF;
+      let b = HALF;
+      for (let k = begin; k < end; k++) {
+        const weight = weights[k] as number;
+        r += (source[at] as number) * weight;
+        g += (source[at + 1] as number) * weight;
+        b += (source[at + 2] as number) * weight;
+        at += 3;
+      }
+      data[out] = r >> PRECISION_BITS;
+      data[out + 1] = g >> PRECISION_BITS;
+      data[out + 2] = b >> PRECISION_BITS;
+      out += 3;
+    }
+  }
+  return { width, height: rows, data: new Uint8Array(data.buffer) };
+}
+
+/** Resizes along y; `offset` is the input row that the first row of `image` stands for. */
+function vertical(image: RgbImage, offset: number, c: Coefficients): RgbImage {
+  const height = c.first.length;
+  const stride = image.width * 3;
+  const data = new Uint8ClampedArray(stride * height);
+  const sums = new Int32Array(stride);
+  const source = image.data;
+  for (let y = 0; y < height; y++) {
+    sums.fill(HALF);
+    const firstRow = (c.first[y] as number) - offset;
+    for (let k = 0; k < (c.count[y] as number); k++) {
+      const weight = c.weights[y * c.taps + k] as number;
+      const row = (firstRow + k) * stride;
+      for (let i = 0; i < stride; i++) sums[i] = (sums[i] as number) + (source[row + i] as number) * weight;
+    }
+    const out = y * stride;
+    for (let i = 0; i < stride; i++) data[out + i] = (sums[i] as number) >> PRECISION_BITS;
+  }
+  return { width: image.width, height, data: new Uint8Array(data.buffer) };
+}
+
+/** Input position of each output, the way Pillow's affine transform walks: by adding, not by multiplying. */
+function nearestIndices(inSize: number, outSize: number, from: number, length: number): Int32Array {
+  const step = inSize / outSize;
+  const indices = new Int32Array(length);
+  let position = step * 0.5;
+  for (let i = 0; i < from + length; i++) {
+    if (i >= from) indices[i - from] = Math.min(inSize - 1, Math.trunc(position));
+    position += step;
+  }
+  return indices;
+}
+
+function nearest(image: RgbImage, width: number, height: number, window: Window): RgbImage {
+  const columns = nearestIndices(image.width, width, window.left, window.width);
+  const rows = nearestIndices(image.height, height, window.top, window.height);
+  const data = new Uint8Array(window.width * window.height * 3);
+  let out = 0;
+  for (const row of rows) {
+    for (const column of columns) {
+      const at = (row * image.width + column) * 3;
+      data[out++] = image.data[at] as number;
+      data[out++] = image.data[at + 1] as number;
+      data[out++] = image.data[at + 2] as number;
+    }
+  }
+  return { width: window.width, height: window.height, data };
+}
+
+/** Copies a part of an image. */
+export function cut(image: RgbImage, window: Window): RgbImage {
+  const { left, top, width, height } = window;
+  if (left === 0 && top === 0 && width === image.width && height === image.height) return image;
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    const from = ((top + y) * image.width + left) * 3;
+    data.set(image.data.subarray(from, from + width * 3), y * width * 3);
+  }
+  return { width, height, data };
+}
+
+/**
+ * Resizes to `width` x `height` and returns `window` of the result (all of it by default), without computing the rest.
+ * Pixels equal `PIL.Image.resize((width, height), interpolation).crop(window)`.
+ */
+export function resize(
+  image: RgbImage,
+  width: number,
+  height: number,
+  interpolation: Interpolation,
+  window: Window = { left: 0, top: 0, width, height },
+): RgbImage {
+  if (width === image.width && height === image.height) return cut(image, window);
+  if (interpolation === "nearest") return nearest(image, width, height, window);
+  const filter = filters[interpolation];
+  const alongX = coefficients(image.width, width, filter, window.left, window.width);
+  const alongY = coefficients(image.height, height, filter, window.top, window.height);
+  const topRow = alongY.first[0] as number;
+  const last = window.height - 1;
+  const rows = (alongY.first[last] as number) + (alongY.count[last] as number) - topRow;
+  // Pillow skips the pass of an unchanged axis; its coefficients would be 1, so only rounding work is saved.
+  const narrowed =
+    width === image.width
+      ? cut(image, { left: window.left, top: topRow, width: window.width, height: rows })
+      : horizontal(image, topRow, rows, alongX);
+  if (height === image.height) return narrowed;
+  return vertical(narrowed, topRow, alongY);
+}
