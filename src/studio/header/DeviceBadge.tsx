@@ -1,0 +1,71 @@
+// Where the numbers are computed, why there, what else the engine has to say, and the person's own choice.
+import { Button, Popover, SegmentedControl } from "@mantine/core";
+import type { BackendChoice } from "../../session/protocol.ts";
+import { Icon } from "../shared/Icon.tsx";
+import { useRecipe, useSession, useStudio } from "../state/studio.ts";
+
+const names = { webgpu: "WebGPU", wasm: "WASM" } as const;
+const choices: { value: BackendChoice; label: string }[] = [
+  { value: "auto", label: "Auto" },
+  { value: "webgpu", label: "WebGPU" },
+  { value: "wasm", label: "WASM" },
+];
+
+export function DeviceBadge() {
+  const { session } = useStudio();
+  const device = useSession((state) => state.device);
+  const backend = useSession((state) => state.backend);
+  const engineNotices = useSession((state) => state.notices);
+  const linkProblems = useRecipe((state) => state.problems);
+  const locked = useSession((state) => state.running || state.reading.length > 0);
+  const notices = [...linkProblems, ...engineNotices];
+  const heed = notices.length > 0 || device?.reason;
+  return (
+    <Popover position="bottom-end" width={330} trapFocus returnFocus>
+      <Popover.Target>
+        <Button
+          variant="default"
+          className="device-badge"
+          leftSection={
+            <Icon name={heed ? "warning" : "chip"} className={heed ? "tone-warning" : undefined} />
+          }
+          aria-label={`Device: ${device ? `${names[device.backend]}, ${device.adapter}` : "starting"}${notices.length > 0 ? `, ${notices.length} notices` : ""}`}
+        >
+          <span className="device-name">{device ? names[device.backend] : "Starting"}</span>
+        </Button>
+      </Popover.Target>
+      <Popover.Dropdown>
+        <div className="stack">
+          <div>
+            <strong>{device ? names[device.backend] : "The engine is starting"}</strong>
+            {device && <p className="dim">{device.adapter}</p>}
+          </div>
+          {device?.reason && <p>{device.reason}</p>}
+          {notices.length > 0 && (
+            <ul className="issues">
+              {notices.map((text) => (
+                <li key={text} className="issue">
+                  <Icon name="note" className="tone-note" />
+                  <span>{text}</span>
+                </li>
+              ))}
+            </ul>
+          )}
+          <div>
+            <p className="dim" id="backend-choice">
+              Compute on
+            </p>
+            <SegmentedControl
+              fullWidth
+              aria-labelledby="backend-choice"
+              data={choices}
+              value={backend}
+              disabled={locked}
+              onChange={(value) => session.open(value as BackendChoice)}
+            />
+          </div>
+        </div>
+      </Popover.Dropdown>
+    </Popover>
+  );
+}

@@ -1,0 +1,52 @@
+// The product's name, the numbers always in sight, the device, the words, the colours.
+import { Scoreboard } from "../compare/Scoreboard.tsx";
+import { DemoButton } from "../shared/DemoButton.tsx";
+import { openGates } from "../state/session_store.ts";
+import { useSession } from "../state/studio.ts";
+import { DeviceBadge } from "./DeviceBadge.tsx";
+import { Glossary } from "./Glossary.tsx";
+import { ThemeSwitch } from "./ThemeSwitch.tsx";
+
+const countOpen = (open: Uint8Array | null) => open?.reduce((sum, one) => sum + one, 0) ?? null;
+
+export function Header() {
+  const empty = useSession(({ model, data }) => model === null && data.length === 0);
+  const run = useSession((state) => state.run);
+  return (
+    <header className="topbar">
+      <div className="brand">
+        <Mark />
+        <div>
+          <h1>Selora</h1>
+          <p className="tagline dim">Selective LoRA for Vision Transformers</p>
+        </div>
+      </div>
+      <div className="topbar-scores">
+        <Scoreboard
+          before={run.before}
+          current={run.current ?? run.result?.after ?? null}
+          openCount={countOpen(openGates(run))}
+          gateCount={run.gates.length || null}
+          points={run.points}
+        />
+      </div>
+      <div className="topbar-actions">
+        {empty && <DemoButton />}
+        <DeviceBadge />
+        <Glossary />
+        <ThemeSwitch />
+      </div>
+    </header>
+  );
+}
+
+/** Six gates, one of them open. */
+function Mark() {
+  return (
+    <svg width="30" height="30" viewBox="0 0 16 16" aria-hidden="true">
+      <rect width="16" height="16" rx="3.5" fill="var(--mantine-primary-color-filled)" />
+      <path d="M4 4.5h3M4 8h3M4 11.5h3M9 4.5h3M9 11.5h3" stroke="#fff" strokeOpacity=".45" strokeWidth="2" />
+      <path d="M9 8h3" stroke="#fff" strokeWidth="2" />
+    </svg>
+  );
+}

@@ -1,0 +1,125 @@
+// One role's images: the target, the other styles (OOD), or what the model knew before (retention).
+import { TextInput } from "@mantine/core";
+import { useState } from "react";
+import type { SetRole, SourceFile } from "../../session/protocol.ts";
+import { nameOfDrop, splitDrop } from "../files/dropped.ts";
+import { DemoButton } from "../shared/DemoButton.tsx";
+import { Panel } from "../shared/Panel.tsx";
+import { useSession, useStudio } from "../state/studio.ts";
+import { DataSet } from "./DataSet.tsx";
+import { DropZone } from "./DropZone.tsx";
+import { ReadingBar } from "./ReadingBar.tsx";
+
+interface RoleWords {
+  title: string;
+  help: string;
+  subject: string;
+  empty: string;
+  more: string;
+  tree: string;
+  fallback: string;
+  nameHint: string;
+}
+
+const wordsOf: Record<SetRole, RoleWords> = {
+  target: {
+    title: "Target images",
+    help: "What the model is to learn: a folder of images for each class. A part is held out to measure on.",
+    subject: "target images",
+    empty: "Drop a folder or a zip, or choose",
+    more: "Replace it by another folder or zip",
+    tree: `my-images/        or my-images/
+├ cat/            ├ train/
+│ ├ 001.jpg       │ ├ cat/ …
+│ └ 002.png       │ └ dog/ …
+└ dog/            └ val/
+  └ 001.jpg         ├ cat/ …`,
+    fallback: "Target",
+    nameHint: "",
+  },
+  ood: {
+    title: "OOD images",
+    help: "Out of distribution: the same classes in another style or place. They are never trained on; they show whether what was learned carries over.",
+    subject: "OOD images",
+    empty: "Same classes, other style",
+    more: "Add another style",
+    tree: `sketches/
+├ cat/ …
+└ dog/ …`,
+    fallback: "OOD",
+    nameHint: "Name, else the folder's",
+  },
+  retention: {
+    title: "Retention images",
+    help: "Images of what the model knew before, judged by its own classifier. They show what it forgets.",
+    subject: "retention images",
+    empty: "Classes named as the model's own labels",
+    more: "Add another set",
+    tree: `what-it-knew/
+├ tabby cat/ …
+└ teapot/ …`,
+    fallback: "Retention",
+    nameHint: "Name, else the folder's",
+  },
+};
+
+export function DataPanel({ of: role }: { of: SetRole }) {
+  const { session, recipe } = useStudio();
+  const all = useSession((state) => state.data);
+  const sets = all.filter((one) => one.role === role);
+  const running = useSession((state) => state.running);
+  const reading = useSession((state) => state.reading.some((one) => one.what === role));
+  const [name, setName] = useState("");
+  const words = wordsOf[role];
+  const empty = sets.length === 0;
+
+  /** A name that no other set has. */
+  function freeName(wanted: string, taken: Set<string>): string {
+    let free = wanted;
+    for (let n = 2; taken.has(free); n++) free = `${wanted} ${n}`;
+    taken.add(free);
+    return free;
+  }
+
+  function load(files: SourceFile[]) {
+    const taken = new Set(role === "target" ? [] : all.map((one) => one.name));
+    const parts = role === "target" ? [files] : splitDrop(files);
+    for (const part of parts) {
+      const wanted = (parts.length === 1 && name.trim()) || nameOfDrop(part) || words.fallback;
+      void session.loadData(role, freeName(wanted, taken), part, recipe.getState().recipe.seed);
+    }
+    setName("");
+  }
+
+  return (
+    <Panel title={words.title} help={words.help}>
+      {sets.map((set) => (
+        <DataSet key={set.id} set={set} locked={running} />
+      ))}
+      <ReadingBar what={role} />
+      {!(role === "target" && (reading || running) && !empty) && (
+        <DropZone
+          subject={words.subject}
+          words={empty ? words.empty : words.more}
+          accept=".zip,image/*"
+          fileWord="Zip"
+          disabled={running}
+          onFiles={load}
+        >
+          {empty && <pre className="tree">{words.tree}</pre>}
+          {words.nameHint && (
+            <TextInput
+              aria-label={`Name of the next set of ${words.subject}`}
+              placeholder={words.nameHint}
+              value={name}
+              disabled={running}
+              maxLength={60}
+              onChange={(event) => setName(event.currentTarget.value)}
+            />
+          )}
+        </DropZone>
+      )}
+      {empty && role === "target" && <DemoButton fullWidth />}
+    </Panel>
+  );
+}

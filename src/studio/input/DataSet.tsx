@@ -1,0 +1,118 @@
+// One set of images as it was understood: how many, how split, what was found wrong, and its classes.
+import { ActionIcon, Tooltip } from "@mantine/core";
+import { useState } from "react";
+import type { DataIssue, DataReport, Split } from "../../session/protocol.ts";
+import { formatCount, plural } from "../shared/format.ts";
+import { Icon } from "../shared/Icon.tsx";
+import { useStudio } from "../state/studio.ts";
+import { ClassTable } from "./ClassTable.tsx";
+
+const splits: Split[] = ["train", "val", "test"];
+const splitWords: Record<Split, string> = { train: "to train on", val: "held out", test: "test" };
+
+export function DataSet({ set, locked }: { set: DataReport; locked: boolean }) {
+  const { session } = useStudio();
+  const [open, setOpen] = useState(false);
+  const totals = splits.map((split) => ({
+    split,
+    count: set.classes.reduce((sum, one) => sum + one.counts[split], 0),
+  }));
+  const mapped = set.classes.filter((one) => one.mapsTo !== null).length;
+  const left = set.classes.length - mapped;
+
+  return (
+    <section className="set" aria-label={set.name}>
+      <div className="row">
+        <span className="set-name grow clip" title={set.name}>
+          {set.name}
+        </span>
+        <span className="dim">{plural(set.count, "image")}</span>
+        <Tooltip label={`Remove ${set.name}`}>
+          <ActionIcon
+            size="sm"
+            variant="subtle"
+            color="gray"
+            disabled={locked}
+            aria-label={`Remove ${set.name}`}
+            onClick={() => session.removeData(set.id)}
+          >
+            <Icon name="cross" />
+          </ActionIcon>
+        </Tooltip>
+      </div>
+      {set.role === "target" ? (
+        <span className="dim">
+          {totals
+            .filter(({ count }) => count > 0)
+            .map(({ split, count }) => `${formatCount(count)} ${splitWords[split]}`)
+            .join(", ")}
+          {set.splitOrigin === "drawn" && "; the split was drawn with the recipe's seed"}
+        </span>
+      ) : (
+        <span className={left > 0 ? "tone-warning" : "dim"}>
+          {left === 0
+            ? `All ${plural(mapped, "class", "classes")} matched`
+            : `${formatCount(mapped)} of ${plural(set.classes.length, "class", "classes")} matched, ${formatCount(left)} left out`}
+        </span>
+      )}
+      <Issues issues={set.issues} />
+      <div>
+        <button type="button" className="linkish" aria-expanded={open} onClick={() => setOpen(!open)}>
+          <Icon name="right" />
+          {plural(set.classes.length, "class", "classes")}
+        </button>
+      </div>
+      {open && <ClassTable set={set} locked={locked} />}
+    </section>
+  );
+}
+
+const order: DataIssue["severity"][] = ["error", "warning", "note"];
+const shownAtFirst = 3;
+
+function Issues({ issues }: { issues: DataIssue[] }) {
+  const [all, setAll] = useState(false);
+  const sorted = issues.toSorted((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
+  const shown = all ? sorted : sorted.slice(0, shownAtFirst);
+  if (issues.length === 0) return null;
+  return (
+    <ul className="issues">
+      {shown.map((issue, i) => (
+        <li key={i} className="issue">
+          <Icon name={issue.severity} label={issue.severity} className={`tone-${issue.severity}`} />
+          <div>
+            {issue.text}
+            {issue.paths.length > 0 && <Paths paths={issue.paths} />}
+          </div>
+        </li>
+      ))}
+      {sorted.length > shown.length && (
+        <li>
+          <button type="button" className="linkish" onClick={() => setAll(true)}>
+            {sorted.length - shown.length} more
+          </button>
+        </li>
+      )}
+    </ul>
+  );
+}
+
+function Paths({ paths }: { paths: string[] }) {
+  const [open, setOpen] = useState(paths.length <= 2);
+  if (!open)
+    return (
+      <div>
+        <button type="button" className="linkish" aria-expanded={false} onClick={() => setOpen(true)}>
+          <Icon name="right" />
+          {plural(paths.length, "file")}
+        </button>
+      </div>
+    );
+  return (
+    <ul className="paths">
+      {paths.map((path) => (
+        <li key={path}>{path}</li>
+      ))}
+    </ul>
+  );
+}

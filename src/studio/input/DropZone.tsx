@@ -1,0 +1,102 @@
+// A place to drop a folder, files or a zip, with buttons that do the same for keyboards and thumbs.
+import { Button } from "@mantine/core";
+import { type DragEvent, type InputHTMLAttributes, type ReactNode, useRef, useState } from "react";
+import type { SourceFile } from "../../session/protocol.ts";
+import { filesFromDrop, filesFromInput } from "../files/dropped.ts";
+import { Icon } from "../shared/Icon.tsx";
+
+interface DropZoneProps {
+  /** What goes in, for labels: "model", "target images". */
+  subject: string;
+  words: string;
+  /** Ending filter of the file button, e.g. ".zip,image/*". */
+  accept: string;
+  fileWord: string;
+  disabled?: boolean;
+  children?: ReactNode;
+  onFiles: (files: SourceFile[]) => void;
+}
+
+// React's types lack the attribute that makes a file input take a folder.
+const folderInput = { webkitdirectory: "" } as InputHTMLAttributes<HTMLInputElement>;
+
+export function DropZone(props: DropZoneProps) {
+  const { subject, disabled = false } = props;
+  const folder = useRef<HTMLInputElement>(null);
+  const loose = useRef<HTMLInputElement>(null);
+  const [over, setOver] = useState(false);
+
+  const give = (files: SourceFile[]) => {
+    if (files.length > 0 && !disabled) props.onFiles(files);
+  };
+  const pick = (input: HTMLInputElement) => {
+    give(filesFromInput(input.files));
+    // The same folder can be chosen again after it was mended.
+    input.value = "";
+  };
+  const drop = (event: DragEvent) => {
+    event.preventDefault();
+    setOver(false);
+    if (!disabled) void filesFromDrop(event.nativeEvent).then(give);
+  };
+
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: dropping is for a mouse; the buttons inside do the same
+    <div
+      className="drop"
+      data-over={over || undefined}
+      data-disabled={disabled || undefined}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(!disabled);
+      }}
+      onDragLeave={(event) => {
+        if (!event.currentTarget.contains(event.relatedTarget as Node | null)) setOver(false);
+      }}
+      onDrop={drop}
+    >
+      {props.children}
+      <div className="drop-line">
+        <span className="words dim">{props.words}</span>
+        <Button
+          variant="default"
+          size="compact-xs"
+          leftSection={<Icon name="folder" />}
+          disabled={disabled}
+          aria-label={`Choose a folder: ${subject}`}
+          onClick={() => folder.current?.click()}
+        >
+          Folder
+        </Button>
+        <Button
+          variant="default"
+          size="compact-xs"
+          leftSection={<Icon name="file" />}
+          disabled={disabled}
+          aria-label={`Choose ${props.fileWord.toLowerCase()}: ${subject}`}
+          onClick={() => loose.current?.click()}
+        >
+          {props.fileWord}
+        </Button>
+      </div>
+      <input
+        ref={folder}
+        type="file"
+        hidden
+        multiple
+        {...folderInput}
+        aria-label={`Folder: ${subject}`}
+        onChange={(event) => pick(event.currentTarget)}
+      />
+      <input
+        ref={loose}
+        type="file"
+        hidden
+        multiple
+        accept={props.accept}
+        aria-label={`Files: ${subject}`}
+        onChange={(event) => pick(event.currentTarget)}
+      />
+    </div>
+  );
+}

@@ -1,0 +1,31 @@
+// One press for a model, a target, other styles and what the model knew before.
+import { Button, type ButtonProps } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import { useSession, useStudio } from "../state/studio.ts";
+import { Icon } from "./Icon.tsx";
+
+export function DemoButton(props: Pick<ButtonProps, "size" | "variant" | "fullWidth">) {
+  const { session, recipe } = useStudio();
+  const busy = useSession((state) => state.running || state.reading.length > 0);
+  const loading = useSession((state) => state.reading.some((one) => one.what === "demo"));
+
+  async function load() {
+    const demoRecipe = await session.loadDemo(recipe.getState().recipe.seed);
+    if (demoRecipe === null) return;
+    recipe.change(demoRecipe);
+    notifications.show({ message: "The demo is loaded. Press Start to adapt the model.", autoClose: 6000 });
+  }
+
+  return (
+    <Button
+      variant="light"
+      {...props}
+      leftSection={<Icon name="spark" />}
+      loading={loading}
+      disabled={busy && !loading}
+      onClick={load}
+    >
+      Try the demo
+    </Button>
+  );
+}

@@ -1,0 +1,42 @@
+// What went wrong, where, and what to do; it stays until it is dismissed.
+import { Alert } from "@mantine/core";
+import type { FailureCode } from "../../failure.ts";
+import { useSession, useStudio } from "../state/studio.ts";
+import { Icon } from "./Icon.tsx";
+
+const titles: Record<FailureCode, string> = {
+  "bad-file": "A file cannot be read",
+  "bad-model": "The model cannot be used",
+  "bad-data": "The images cannot be used",
+  "bad-recipe": "The recipe cannot be run",
+  gpu: "The graphics device failed",
+  numeric: "The numbers ran away",
+  cancelled: "Cancelled",
+  state: "That did not work",
+};
+
+export function Failures() {
+  const { session } = useStudio();
+  const failures = useSession((state) => state.failures);
+  return (
+    <div className="failures" role="alert" hidden={failures.length === 0}>
+      {failures.map(({ id, parts }) => (
+        <Alert
+          key={id}
+          color="red"
+          variant="light"
+          title={titles[parts.code]}
+          icon={<Icon name="error" />}
+          withCloseButton
+          closeButtonLabel="Dismiss"
+          onClose={() => session.dismissFailure(id)}
+        >
+          {parts.where && <p className="failure-where">{parts.where}</p>}
+          <p>
+            {parts.what} <strong>{parts.remedy}</strong>
+          </p>
+        </Alert>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,103 @@
+// The recipe a person is putting together, mirrored in the page's address, so that a link reproduces a run on the
+// same data. Only settings that differ from their default stand in the address, and never anything of the data.
+import { createStore, type StoreApi } from "zustand/vanilla";
+import { defaultRecipe, type Recipe, recipeSchema } from "../../session/recipe.ts";
+
+export type RecipeKey = keyof Recipe;
+export const recipeKeys = Object.keys(defaultRecipe) as RecipeKey[];
+
+/** What a setting may be, read off the schema: one of a list, or a number within bounds. */
+export type Bounds =
+  | { kind: "choice"; options: string[] }
+  | { kind: "number"; min: number; max: number; whole: boolean };
+
+export function boundsOf(key: RecipeKey): Bounds {
+  const field = recipeSchema.shape[key].unwrap();
+  if ("options" in field) return { kind: "choice", options: [...field.options] };
+  return {
+    kind: "number",
+    min: field.minValue ?? Number.NEGATIVE_INFINITY,
+    max: field.maxValue ?? Number.POSITIVE_INFINITY,
+    whole: field.format === "safeint",
+  };
+}
+
+/**
+ * Reads a recipe from an address's hash, `#rank=8&method=lora`. A value that is out of range or unreadable takes its
+ * default, and `problems` says so, a sentence each.
+ */
+export function readRecipe(hash: string): { recipe: Recipe; problems: string[] } {
+  const recipe: Record<string, unknown> = { ...defaultRecipe };
+  const problems: string[] = [];
+  for (const [key, text] of new URLSearchParams(hash.replace(/^#/, ""))) {
+    if (!Object.hasOwn(recipeSchema.shape, key)) {
+      problems.push(`The link sets "${clip(key)}", which is no setting of a recipe; it was left out.`);
+      continue;
+    }
+    const field = recipeSchema.shape[key as RecipeKey];
+    const value = boundsOf(key as RecipeKey).kind === "number" && text.trim() !== "" ? Number(text) : text;
+    const parsed = field.safeParse(value);
+    if (parsed.success) recipe[key] = parsed.data;
+    else {
+      const usual = defaultRecipe[key as RecipeKey];
+      problems.push(
+        `The link sets ${key} to "${clip(text)}", which cannot be; the default ${usual} is used.`,
+      );
+    }
+  }
+  return { recipe: recipe as Recipe, problems };
+}
+
+const clip = (text: string) => (text.length > 40 ? `${text.slice(0, 40)}…` : text);
+
+/** The hash for a recipe, without `#`; empty for the default recipe. */
+export function writeRecipe(recipe: Recipe): string {
+  const parameters = new URLSearchParams();
+  for (const key of recipeKeys) {
+    if (recipe[key] !== defaultRecipe[key]) parameters.set(key, String(recipe[key]));
+  }
+  return parameters.toString();
+}
+
+export interface RecipeState {
+  recipe: Recipe;
+  /** What was wrong with the link the page was opened with. */
+  problems: string[];
+}
+
+export interface RecipeStore extends StoreApi<RecipeState> {
+  /** Changes settings; values outside their bounds are not taken. */
+  change(changes: Partial<Recipe>): void;
+  reset(): void;
+}
+
+/** The part of the browser the store needs; a test hands in its own. */
+export interface AddressBar {
+  read(): string;
+  write(hash: string): void;
+  onChange(listener: () => void): void;
+}
+
+export const browserAddress: AddressBar = {
+  read: () => location.hash,
+  write: (hash) => history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search),
+  onChange: (listener) => addEventListener("hashchange", listener),
+};
+
+/** A store that starts from the address, follows it, and writes each change back to it. */
+export function createRecipeStore(address: AddressBar): RecipeStore {
+  const store = createStore<RecipeState>(() => readRecipe(address.read()));
+  address.onChange(() => store.setState(readRecipe(address.read())));
+  const put = (recipe: Recipe) => {
+    store.setState({ recipe });
+    address.write(writeRecipe(recipe));
+  };
+  return {
+    ...store,
+    change(changes) {
+      const parsed = recipeSchema.safeParse({ ...store.getState().recipe, ...changes });
+      if (parsed.success) put(parsed.data);
+    },
+    reset: () => put(defaultRecipe),
+  };
+}
