@@ -6,10 +6,11 @@ import type { Architecture } from "../checkpoint/types.ts";
 /** The four linear maps of a layer, in the order the forward pass meets them. q, k and v are one fused site. */
 export type Site = "qkv" | "o" | "fc1" | "fc2";
 
-/** A site of a layer; positions are ordered by layer, then qkv < o < fc1 < fc2. */
+/** A place in the network, ordered by layer, then entry < qkv < o < fc1 < fc2; `entry` is the activation that enters
+ *  the layer. */
 export interface Position {
   layer: number;
-  site: Site;
+  site: Site | "entry";
 }
 
 export interface LinearWeights {
@@ -72,11 +73,12 @@ export interface Features {
 export type ForwardInput = { pixels: Tensor4D } | { entry: Tensor2D; layer: number; batch: number };
 
 export interface ForwardOptions {
-  /** Lowest position that still learns; from there on activations are kept. null or absent: keep nothing. */
+  /** Lowest position whose gradient is wanted: backward will end there, and activations are kept from there on.
+   *  null or absent: keep nothing. */
   keepFrom?: Position | null;
   /** Which sites will need their input again in backward; default all from `keepFrom` on. */
   keepInput?: (layer: number, site: Site) => boolean;
-  /** Also give the distillation token's features (own classifier of a distilled DeiT); not with `keepFrom`. */
+  /** Also give the distillation token's features (own classifier of a distilled DeiT); backward does not see them. */
   dist?: boolean;
 }
 
@@ -84,8 +86,35 @@ export interface ForwardOptions {
  *  Both belong to backward and are gone after the call. In the last layer o, fc1 and fc2 see only the CLS rows. */
 export type SiteVisitor = (layer: number, site: Site, x: Tensor2D, dy: Tensor2D) => void;
 
+/** What one layer leaves for backward; null where nothing above will ask for it. */
+export interface KeptLayer {
+  /** [T, D], what entered the layer. */
+  x: Tensor2D | null;
+  /** Input of qkv. */
+  norm1: Tensor2D | null;
+  qkv: Tensor2D | null;
+  /** Attention's output [T, D]. */
+  attended: Tensor2D | null;
+  /** Input of o: `attended`, or in the last layer its CLS rows [batch, D]. */
+  oInput: Tensor2D | null;
+  /** After the attention's residual: [T, D], in the last layer [batch, D]. */
+  middle: Tensor2D | null;
+  /** Input of fc1. */
+  norm2: Tensor2D | null;
+  /** Output of fc1, before the activation function. */
+  u: Tensor2D | null;
+  /** Input of fc2. */
+  h: Tensor2D | null;
+}
+
 /** Activations that backward needs; backward disposes them as it passes, `dispose` drops what is left. */
 export interface Kept {
+  from: Position;
+  batch: number;
+  /** Index is the layer; empty below `from`. */
+  layers: (KeptLayer | null)[];
+  /** Input of the final LayerNorm, [batch, D]. */
+  last: Tensor2D;
   dispose(): void;
 }
 
