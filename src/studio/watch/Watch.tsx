@@ -1,5 +1,7 @@
 // What happens during a run: the heatmap of gates, the timeline that scrubs it, and the curves. Pure: everything it
 // shows comes in as props, everything a person does goes out as a call.
+import { Button, SegmentedControl, useComputedColorScheme } from "@mantine/core";
+import { useCallback, useMemo, useState } from "react";
 import type {
   AccuracyPoint,
   Evaluation,
@@ -8,12 +10,22 @@ import type {
   SessionEvent,
   StepReport,
 } from "../../session/protocol.ts";
+import { BlockDetail } from "./BlockDetail.tsx";
+import { Curves } from "./Curves.tsx";
+import { GateTable } from "./GateTable.tsx";
+import { layoutGates, type Metric, metricScale } from "./gates.ts";
+import { GhostHeatmap, Heatmap } from "./Heatmap.tsx";
+import { Legend } from "./Legend.tsx";
+import { phaseSpans, totalSteps } from "./series.ts";
+import { Timeline } from "./Timeline.tsx";
+import classes from "./Watch.module.css";
 
 /** What the session is doing, as its `status` events say it. */
 export type SessionStatus = Extract<SessionEvent, { kind: "status" }>["status"];
 
 /** Arrays are compared by identity: hand over a new array when something was added, the same one when nothing was. */
 export interface WatchProps {
+  /** In the order of every per-gate array; `id` is the index. */
   gates: GateInfo[];
   /** Every frame of the run so far, oldest first. */
   frames: GateFrame[];
@@ -33,6 +45,123 @@ export interface WatchProps {
   status: SessionStatus;
 }
 
-export function Watch(_props: WatchProps) {
-  return null;
+const metrics = [
+  { value: "score", label: "Score" },
+  { value: "sensitivity", label: "Sensitivity" },
+  { value: "change", label: "Change" },
+];
+
+export function Watch(props: WatchProps) {
+  const { gates, frames, tau, selected, onSelect, onToggle, open, steps, points, before, status } = props;
+  const dark = useComputedColorScheme("light") === "dark";
+  const [metric, setMetric] = useState<Metric>("score");
+  const [asTable, setAsTable] = useState(false);
+  const [pointed, setPointed] = useState<number | null>(null);
+  const [at, setAt] = useState<number | null>(null);
+
+  const layout = useMemo(() => layoutGates(gates), [gates]);
+  const scale = useMemo(() => metricScale(frames, metric, tau), [frames, metric, tau]);
+  const scores = useMemo(() => metricScale(frames, "score", tau), [frames, tau]);
+  const phases = useMemo(() => phaseSpans(steps), [steps]);
+  // A new run has fewer frames than the moment that was looked at.
+  const moment = at !== null && at < frames.length - 1 ? at : null;
+  const index = moment ?? frames.length - 1;
+  const frame = frames[index] ?? null;
+  const shownOpen = moment === null ? (open ?? frame?.open ?? null) : (frame?.open ?? null);
+  const canToggle = props.canToggle && moment === null;
+  const total = totalSteps(steps, frames.at(-1)?.step ?? 0);
+  const running = status === "training" || status === "paused";
+  const inDetail = pointed ?? selected;
+  const gate = inDetail === null ? null : (gates[inDetail] ?? null);
+
+  const press = useCallback(
+    (pressed: number) => {
+      onSelect(canToggle || pressed !== selected ? pressed : null);
+      if (canToggle) onToggle(pressed);
+    },
+    [canToggle, onSelect, onToggle, selected],
+  );
+
+  return (
+    <div className={classes.watch}>
+      <section aria-label="Blocks" className={classes.blocks}>
+        <div className={classes.top}>
+          <h2>Which blocks learn</h2>
+          {gates.length > 0 && (
+            <>
+              <SegmentedControl
+                size="xs"
+                aria-label="What the colour shows"
+                data={metrics}
+                value={metric}
+                onChange={(value) => setMetric(value as Metric)}
+              />
+              <Button size="compact-sm" variant="default" onClick={() => setAsTable(!asTable)}>
+                {asTable ? "Show as heatmap" : "Show as table"}
+              </Button>
+            </>
+          )}
+        </div>
+        {gates.length === 0 ? (
+          <GhostHeatmap />
+        ) : asTable ? (
+          <GateTable gates={gates} frame={frame} open={shownOpen} />
+        ) : (
+          <>
+            <div className={classes.hero}>
+              <Heatmap
+                layout={layout}
+                frame={frame}
+                open={shownOpen}
+                metric={metric}
+                scale={scale}
+                selected={selected}
+                canToggle={canToggle}
+                dark={dark}
+                onPoint={setPointed}
+                onPress={press}
+                onSelect={onSelect}
+              />
+              <BlockDetail
+                gates={gates}
+                gate={gate}
+                frames={frames}
+                at={index}
+                open={shownOpen}
+                tau={tau}
+                scoreMax={scores.max}
+                canToggle={canToggle}
+                onToggle={onToggle}
+                onSelect={onSelect}
+              />
+            </div>
+            <Legend metric={metric} scale={scale} tau={tau} dark={dark} />
+          </>
+        )}
+      </section>
+      <Timeline
+        layout={layout}
+        gateCount={gates.length}
+        frames={frames}
+        at={moment}
+        onAt={setAt}
+        total={total}
+        phases={phases}
+        scale={scores}
+        pointed={inDetail}
+        running={running}
+        dark={dark}
+      />
+      <Curves
+        steps={steps}
+        points={points}
+        before={before}
+        gateCount={gates.length}
+        total={total}
+        phases={phases}
+        playhead={moment === null ? null : (frame?.step ?? null)}
+        dark={dark}
+      />
+    </div>
+  );
 }

@@ -1,0 +1,374 @@
+// Accuracy, loss and open blocks over the steps, three charts under one crosshair and on the timeline's scale.
+import { Button } from "@mantine/core";
+import { useThrottledValue } from "@mantine/hooks";
+import { memo, type ReactNode, useMemo } from "react";
+import {
+  CartesianGrid,
+  ComposedChart,
+  Line,
+  ReferenceLine,
+  ResponsiveContainer,
+  Tooltip,
+  XAxis,
+  YAxis,
+} from "recharts";
+import type { AccuracyPoint, Evaluation, StepReport } from "../../session/protocol.ts";
+import classes from "./Curves.module.css";
+import { roundUp } from "./colour.ts";
+import { decimal, percent, whole } from "./format.ts";
+import { type CurveRow, curveRows, curvesCsv, type PhaseSpan } from "./series.ts";
+import { setColours } from "./sets.ts";
+import { Term } from "./Term.tsx";
+
+const POINTS = 400;
+
+/** The charts are redrawn this often at most: they cost more than the heatmap and say less per second. */
+const REDRAW_MS = 500;
+
+export interface CurvesProps {
+  steps: StepReport[];
+  points: AccuracyPoint[];
+  before: Evaluation | null;
+  gateCount: number;
+  total: number;
+  phases: PhaseSpan[];
+  /** Step at which the timeline stands; null while it follows the run. */
+  playhead: number | null;
+  dark: boolean;
+}
+
+function saveText(name: string, text: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(url);
+}
+
+export const Curves = memo(function Curves(props: CurvesProps) {
+  const { steps, points } = props;
+  const slowSteps = useThrottledValue(steps, REDRAW_MS);
+  const slowPoints = useThrottledValue(points, REDRAW_MS);
+  const last = steps.at(-1);
+  return (
+    <section aria-label="Curves" className={classes.curves}>
+      <div className={classes.top}>
+        <h3>Curves</h3>
+        <span className={classes.readout}>
+          <Term word="speed">{last ? decimal(last.imagesPerSecond) : "–"} images/s</Term>
+        </span>
+        <Button
+          size="compact-xs"
+          variant="default"
+          disabled={steps.length === 0 && points.length === 0}
+          onClick={() => saveText("curves.csv", curvesCsv(steps, points))}
+        >
+          CSV
+        </Button>
+      </div>
+      <Charts {...props} steps={slowSteps} points={slowPoints} />
+    </section>
+  );
+});
+
+const Charts = memo(function Charts(props: CurvesProps) {
+  const { steps, points, before, gateCount, total, phases, playhead, dark } = props;
+  const rows = useMemo(() => curveRows(steps, points, POINTS), [steps, points]);
+  const sets = useMemo(() => {
+    const known = new Map<string, AccuracyPoint["sets"][number]>();
+    for (const set of before?.sets ?? []) known.set(set.id, set);
+    for (const point of points) for (const set of point.sets) known.set(set.id, set);
+    return [...known.values()];
+  }, [before, points]);
+  const colours = useMemo(() => setColours(sets, dark), [sets, dark]);
+  const accuracyDomain = useMemo(() => {
+    const all = rows.flatMap((row) => Object.values(row.accuracy));
+    for (const set of before?.sets ?? []) all.push(set.accuracy * 100);
+    if (all.length === 0) return [0, 100];
+    const low = Math.max(0, Math.floor((Math.min(...all) - 2) / 10) * 10);
+    return [low, Math.min(100, Math.max(low + 20, Math.ceil((Math.max(...all) + 2) / 10) * 10))];
+  }, [rows, before]);
+  const lossTop = useMemo(() => {
+    const smoothed = rows.map((row) => row.smoothed ?? 0);
+    return roundUp(1.15 * Math.max(0, ...smoothed));
+  }, [rows]);
+  const empty = rows.length === 0 && before === null;
+  const shared = { rows, total, phases, playhead, dark };
+
+  return (
+    <>
+      <Figure
+        title={<Term word="accuracy">Accuracy, %</Term>}
+        lesson={empty ? "Accuracy on the target, on other styles, and on what was known before." : null}
+        legend={sets.map((set) => (
+          <span key={set.id} className={classes.key}>
+            <span className={classes.swatch} style={{ background: colours.get(set.id) }} />
+            {set.name}
+            <b>{percentNow(points, set.id)}</b>
+          </span>
+        ))}
+        note={
+          before && (
+            <span className={classes.key}>
+              <span className={classes.dashed} /> <Term word="before">before</Term>
+            </span>
+          )
+        }
+      >
+        <Chart
+          {...shared}
+          height={168}
+          domain={accuracyDomain}
+          lines={<AccuracyTip sets={sets} colours={colours} />}
+        >
+          {before?.sets.map((set) => (
+            <ReferenceLine
+              key={set.id}
+              y={set.accuracy * 100}
+              stroke={colours.get(set.id)}
+              strokeDasharray="5 4"
+              strokeOpacity={0.75}
+            />
+          ))}
+          {sets.map((set) => (
+            <Line
+              key={set.id}
+              dataKey={(row: CurveRow) => row.accuracy[set.id]}
+              name={set.name}
+              stroke={colours.get(set.id)}
+              strokeWidth={2}
+              dot={points.length <= 30 ? { r: 2.5, strokeWidth: 0, fill: colours.get(set.id) } : false}
+              connectNulls
+              isAnimationActive={false}
+            />
+          ))}
+        </Chart>
+      </Figure>
+      <Figure
+        title={<Term word="loss">Loss</Term>}
+        lesson={empty ? "How wrong the model is on training images: it falls as the model learns." : null}
+        legend={steps.length > 0 ? <b>{decimal(steps.at(-1)!.loss)}</b> : null}
+      >
+        <Chart {...shared} height={112} domain={[0, lossTop]} lines={<LossTip />}>
+          <Line
+            dataKey="loss"
+            stroke="var(--ink)"
+            strokeOpacity={0.28}
+            strokeWidth={1}
+            dot={false}
+            connectNulls
+            isAnimationActive={false}
+          />
+          <Line
+            dataKey="smoothed"
+            stroke="var(--ink)"
+            strokeWidth={2}
+            dot={false}
+            connectNulls
+            isAnimationActive={false}
+          />
+        </Chart>
+      </Figure>
+      <Figure
+        title={<Term word="open">Open blocks</Term>}
+        lesson={empty ? "How many blocks still adapt: few are enough." : null}
+        legend={
+          steps.length > 0 ? (
+            <b>
+              {steps.at(-1)!.open} of {gateCount}
+            </b>
+          ) : null
+        }
+      >
+        <Chart
+          {...shared}
+          height={112}
+          domain={[0, Math.max(1, gateCount)]}
+          lines={<OpenTip gateCount={gateCount} />}
+          axis
+        >
+          <Line
+            dataKey="open"
+            type="stepAfter"
+            stroke="var(--accent)"
+            strokeWidth={2}
+            dot={false}
+            connectNulls
+            isAnimationActive={false}
+          />
+        </Chart>
+      </Figure>
+    </>
+  );
+});
+
+function percentNow(points: readonly AccuracyPoint[], id: string): string {
+  const set = points.at(-1)?.sets.find((candidate) => candidate.id === id);
+  return set ? percent(set.accuracy) : "";
+}
+
+interface FigureProps {
+  title: ReactNode;
+  legend: ReactNode;
+  note?: ReactNode;
+  lesson: string | null;
+  children: ReactNode;
+}
+
+function Figure({ title, legend, note, lesson, children }: FigureProps) {
+  return (
+    <figure className={classes.figure}>
+      <figcaption>
+        <span className={classes.title}>{title}</span>
+        {legend}
+        {note}
+      </figcaption>
+      {children}
+      {lesson && <p className={classes.lesson}>{lesson}</p>}
+    </figure>
+  );
+}
+
+interface ChartProps {
+  rows: CurveRow[];
+  height: number;
+  domain: number[];
+  total: number;
+  phases: PhaseSpan[];
+  playhead: number | null;
+  /** What the crosshair reads out. */
+  lines: ReactNode;
+  /** Whether this chart carries the step numbers for those above it. */
+  axis?: boolean;
+  children: ReactNode;
+}
+
+/** Round step numbers for the axis, at most six, first and last among them where they fit. */
+function stepTicks(total: number): number[] {
+  const gap = roundUp(total / 5);
+  const ticks: number[] = [];
+  for (let tick = 0; tick <= total * 1.0001; tick += gap) ticks.push(tick);
+  return ticks;
+}
+
+function Chart({ rows, height, domain, total, phases, playhead, lines, axis = false, children }: ChartProps) {
+  const tick = { fontSize: 11, fill: "var(--dim)" };
+  const [low, high] = domain as [number, number];
+  const middle = (low + high) / 2;
+  return (
+    <ResponsiveContainer width="100%" height={height} debounce={50}>
+      <ComposedChart
+        data={rows}
+        syncId="selora-curves"
+        margin={{ top: 6, right: 8, bottom: 0, left: 0 }}
+        className={classes.chart}
+      >
+        <CartesianGrid stroke="var(--grid)" vertical={false} />
+        <XAxis
+          dataKey="step"
+          type="number"
+          domain={[0, Math.max(1, total)]}
+          ticks={stepTicks(Math.max(1, total))}
+          allowDataOverflow
+          height={axis ? 22 : 4}
+          tick={axis ? tick : false}
+          tickFormatter={(step: number) => whole(step)}
+          tickLine={false}
+          stroke="var(--cell-line)"
+        />
+        <YAxis
+          width={44}
+          domain={domain}
+          ticks={[low, Number.isInteger(middle) || high <= 2 ? middle : Math.round(middle), high]}
+          allowDataOverflow
+          tick={tick}
+          tickLine={false}
+          axisLine={false}
+          tickFormatter={(value: number) => String(Number(value.toPrecision(3)))}
+        />
+        {phases.slice(1).map(({ phase, from }) => (
+          <ReferenceLine key={phase} x={from} stroke="var(--phase-line)" strokeDasharray="2 3" />
+        ))}
+        {children}
+        {playhead !== null && <ReferenceLine x={playhead} stroke="var(--ink)" strokeWidth={1.5} />}
+        <Tooltip
+          content={lines as never}
+          isAnimationActive={false}
+          cursor={{ stroke: "var(--dim)" }}
+          allowEscapeViewBox={{ x: false, y: true }}
+          wrapperStyle={{ zIndex: 5 }}
+        />
+      </ComposedChart>
+    </ResponsiveContainer>
+  );
+}
+
+// recharts fills these in when it clones the element given as `content`.
+interface TipProps {
+  active?: boolean;
+  label?: number | string;
+  payload?: readonly { payload?: CurveRow }[];
+}
+
+function Tip({ row, children }: { row: CurveRow; children: ReactNode }) {
+  return (
+    <div className={classes.tip}>
+      <span className={classes.tipHead}>
+        step {whole(row.step)}, epoch {row.epoch}
+      </span>
+      {children}
+    </div>
+  );
+}
+
+function rowOf({ active, payload }: TipProps): CurveRow | null {
+  return (active && payload?.[0]?.payload) || null;
+}
+
+interface AccuracyTipProps extends TipProps {
+  sets: AccuracyPoint["sets"];
+  colours: ReadonlyMap<string, string>;
+}
+
+function AccuracyTip({ sets, colours, ...tip }: AccuracyTipProps) {
+  const row = rowOf(tip);
+  if (!row || Object.keys(row.accuracy).length === 0) return null;
+  return (
+    <Tip row={row}>
+      {sets.map((set) => (
+        <span key={set.id}>
+          <span className={classes.swatch} style={{ background: colours.get(set.id) }} /> {set.name}{" "}
+          <b>{row.accuracy[set.id] === undefined ? "–" : percent(row.accuracy[set.id]! / 100)}</b>
+        </span>
+      ))}
+    </Tip>
+  );
+}
+
+function LossTip(tip: TipProps) {
+  const row = rowOf(tip);
+  if (!row || row.loss === null) return null;
+  return (
+    <Tip row={row}>
+      <span>
+        loss <b>{decimal(row.loss)}</b>
+      </span>
+      <span>
+        smoothed <b>{decimal(row.smoothed ?? Number.NaN)}</b>
+      </span>
+    </Tip>
+  );
+}
+
+function OpenTip({ gateCount, ...tip }: TipProps & { gateCount: number }) {
+  const row = rowOf(tip);
+  if (!row || row.open === null) return null;
+  return (
+    <Tip row={row}>
+      <span>
+        open <b>{row.open}</b> of {gateCount}
+      </span>
+    </Tip>
+  );
+}
