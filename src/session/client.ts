@@ -5,7 +5,10 @@ import type { Session, SessionEvent } from "./protocol.ts";
 
 /** Starts the engine in a worker of its own and returns a Session that speaks to it. */
 export function connectSession(): Session {
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "selora-engine" });
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), {
+    type: "module",
+    name: "selora-engine",
+  });
   const waiting = new Map<number, { resolve: (value: never) => void; reject: (reason: Failure) => void }>();
   const listeners = new Set<(event: SessionEvent) => void>();
   let lastId = 0;

@@ -11,7 +11,11 @@ const F32 = 4;
  * LayerNorms and four linear maps, qkv, and the MLP's pre-activation, (1+1+3+1+1+1)·D + 2·M numbers a token.
  * @param parameters numbers in the checkpoint
  */
-export function estimateMemory(architecture: Architecture, parameters: number, recipe: Recipe): MemoryEstimate {
+export function estimateMemory(
+  architecture: Architecture,
+  parameters: number,
+  recipe: Recipe,
+): MemoryEstimate {
   const { hiddenSize: D, mlpSize: M, layers, imageSize, patchSize, prefixTokens } = architecture;
   const patches = (imageSize / patchSize) ** 2;
   const tokens = recipe.batch * (patches + prefixTokens);

@@ -1,12 +1,14 @@
 // The worker's side: one engine, answering requests. Requests may overlap (stop arrives while train runs); the
 // engine itself decides what waits.
+
+import { decodeImage } from "../dataset/decode_browser.ts";
 import { Failure } from "../failure.ts";
 import { createEngine } from "./engine.ts";
 import type { Answer, Request } from "./messages.ts";
 import type { Session } from "./protocol.ts";
 
 const post = (answer: Answer) => self.postMessage(answer);
-const engine: Session = createEngine();
+const engine: Session = createEngine(decodeImage);
 engine.subscribe((event) => post({ kind: "event", event }));
 
 /** Calls the engine; one case a method, so that a new method without a case does not compile. */
