@@ -106,6 +106,9 @@ function adapterName(adapter: GPUAdapter): string {
   return isSoftware(adapter) ? `${name} (software)` : name;
 }
 
+/** The device tfjs's "webgpu" stands for, so that closing an older one leaves its successor alone. */
+let ours: GPUDevice | null = null;
+
 async function openWebGPU(adapter: GPUAdapter): Promise<Backend> {
   const wanted = ["shader-f16", "subgroups", "timestamp-query"] as GPUFeatureName[];
   const requiredLimits: Record<string, number> = {};
@@ -130,6 +133,7 @@ async function openWebGPU(adapter: GPUAdapter): Promise<Backend> {
   const lost = watchDevice(device);
   if (tf.findBackendFactory("webgpu")) tf.removeBackend("webgpu");
   tf.registerBackend("webgpu", () => new WebGPUBackend(device, adapter.info), 3);
+  ours = device;
   await tf.setBackend("webgpu");
   return {
     name: "webgpu",
@@ -139,7 +143,7 @@ async function openWebGPU(adapter: GPUAdapter): Promise<Backend> {
     lost,
     async close() {
       forgetDevice(device);
-      tf.removeBackend("webgpu");
+      if (ours === device && tf.findBackendFactory("webgpu")) tf.removeBackend("webgpu");
       device.destroy();
     },
   };

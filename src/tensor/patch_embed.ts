@@ -87,9 +87,9 @@ export function addTokensReference(
   const width = patches.shape[1];
   const count = patches.shape[0] / batch;
   const ahead = prefix.shape[0];
-  const body = tf.reshape(patches, [batch, count, width]);
+  const body: tf.Tensor = tf.reshape(patches, [batch, count, width]);
   const each = () => tf.tile(tf.reshape(prefix, [1, ahead, width]), [batch, 1, 1]);
-  const tokens = ahead > 0 ? tf.concat([each(), body], 1) : body;
+  const tokens = ahead > 0 ? tf.concat<tf.Tensor>([each(), body], 1) : body;
   return tf.reshape(tf.add(tokens, pos), [batch * (ahead + count), width]);
 }
 
