@@ -11,6 +11,7 @@ export function quoted(text: string): string {
 const MAX_DEPTH = 32;
 // A key or an element. A header of 50,000 tensors of rank 4 has about 700,000.
 const MAX_ITEMS = 1_000_000;
+const MAX_KEY = 10_000;
 
 /**
  * Parses `text` as one JSON object. A key that stands twice in one object, nesting past 32 levels, more than a
@@ -68,6 +69,8 @@ function checkStructure(text: string, where: string): void {
           }
           const keys = open.at(-1);
           if (!expectKey || !keys) break;
+          if (i - start > MAX_KEY)
+            refuse(`A name is ${i - start} characters long; at most ${MAX_KEY} are read.`);
           const key = escaped ? unescaped(text.slice(start - 1, i + 1)) : text.slice(start, i);
           if (keys.has(key)) refuse(`The name ${quoted(key)} stands twice.`);
           keys.add(key);
