@@ -69,13 +69,7 @@ function OneBlock({
           </span>
         )}
       </div>
-      <p className={classes.what}>
-        {byHand
-          ? "Set by hand."
-          : since === null
-            ? columnHelp[gate.column]
-            : `${isOpen ? "Open" : "Closed"} since step ${whole(since)}.`}
-      </p>
+      <p className={classes.what}>{byHand ? "Set by hand." : heldWords(gate, isOpen, since, frames)}</p>
       <dl className={classes.numbers}>
         <dt>
           <Term word="score">Score</Term>
@@ -102,6 +96,12 @@ function OneBlock({
       )}
     </>
   );
+}
+
+function heldWords(gate: GateInfo, isOpen: boolean, since: number | null, frames: GateFrame[]): string {
+  if (since === null) return columnHelp[gate.column];
+  const start = since === frames[0]?.step;
+  return `${isOpen ? "Open" : "Closed"} ${start ? "from the start" : `since step ${whole(since)}`}.`;
 }
 
 // Units of the drawing, which is stretched to the panel, and how many points of the history it shows.

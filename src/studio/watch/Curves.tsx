@@ -22,6 +22,8 @@ import { Term } from "./Term.tsx";
 
 const POINTS = 400;
 
+const HEIGHTS = { accuracy: 168, loss: 112, open: 112 };
+
 /** The charts are redrawn this often at most: they cost more than the heatmap and say less per second. */
 const REDRAW_MS = 500;
 
@@ -74,7 +76,7 @@ export const Curves = memo(function Curves(props: CurvesProps) {
 
 const Charts = memo(function Charts(props: CurvesProps) {
   const { steps, points, before, gateCount, total, phases, playhead, dark } = props;
-  const rows = useMemo(() => curveRows(steps, points, POINTS), [steps, points]);
+  const rows = useMemo(() => curveRows(steps, points, before, POINTS), [steps, points, before]);
   const sets = useMemo(() => {
     const known = new Map<string, AccuracyPoint["sets"][number]>();
     for (const set of before?.sets ?? []) known.set(set.id, set);
@@ -101,6 +103,7 @@ const Charts = memo(function Charts(props: CurvesProps) {
       <Figure
         title={<Term word="accuracy">Accuracy, %</Term>}
         lesson={empty ? "Accuracy on the target, on other styles, and on what was known before." : null}
+        height={HEIGHTS.accuracy}
         legend={sets.map((set) => (
           <span key={set.id} className={classes.key}>
             <span className={classes.swatch} style={{ background: colours.get(set.id) }} />
@@ -148,9 +151,10 @@ const Charts = memo(function Charts(props: CurvesProps) {
       <Figure
         title={<Term word="loss">Loss</Term>}
         lesson={empty ? "How wrong the model is on training images: it falls as the model learns." : null}
+        height={HEIGHTS.loss}
         legend={steps.length > 0 ? <b>{decimal(steps.at(-1)!.loss)}</b> : null}
       >
-        <Chart {...shared} height={112} domain={[0, lossTop]} lines={<LossTip />}>
+        <Chart {...shared} height={HEIGHTS.loss} domain={[0, lossTop]} lines={<LossTip />}>
           <Line
             dataKey="loss"
             stroke="var(--ink)"
@@ -173,6 +177,7 @@ const Charts = memo(function Charts(props: CurvesProps) {
       <Figure
         title={<Term word="open">Open blocks</Term>}
         lesson={empty ? "How many blocks still adapt: few are enough." : null}
+        height={HEIGHTS.open}
         legend={
           steps.length > 0 ? (
             <b>
@@ -183,7 +188,7 @@ const Charts = memo(function Charts(props: CurvesProps) {
       >
         <Chart
           {...shared}
-          height={112}
+          height={HEIGHTS.open}
           domain={[0, Math.max(1, gateCount)]}
           lines={<OpenTip gateCount={gateCount} />}
           axis
@@ -212,11 +217,13 @@ interface FigureProps {
   title: ReactNode;
   legend: ReactNode;
   note?: ReactNode;
+  /** What will be seen here, in the chart's place while there is nothing to draw. */
   lesson: string | null;
+  height: number;
   children: ReactNode;
 }
 
-function Figure({ title, legend, note, lesson, children }: FigureProps) {
+function Figure({ title, legend, note, lesson, height, children }: FigureProps) {
   return (
     <figure className={classes.figure}>
       <figcaption>
@@ -224,8 +231,13 @@ function Figure({ title, legend, note, lesson, children }: FigureProps) {
         {legend}
         {note}
       </figcaption>
-      {children}
-      {lesson && <p className={classes.lesson}>{lesson}</p>}
+      {lesson === null ? (
+        children
+      ) : (
+        <p className={classes.lesson} style={{ height: height - 8 }}>
+          {lesson}
+        </p>
+      )}
     </figure>
   );
 }
@@ -244,9 +256,9 @@ interface ChartProps {
   children: ReactNode;
 }
 
-/** Round step numbers for the axis, at most six, first and last among them where they fit. */
+/** Round step numbers for the axis, at most six. */
 function stepTicks(total: number): number[] {
-  const gap = roundUp(total / 5);
+  const gap = Math.max(1, roundUp(total / 5));
   const ticks: number[] = [];
   for (let tick = 0; tick <= total * 1.0001; tick += gap) ticks.push(tick);
   return ticks;
@@ -279,8 +291,9 @@ function Chart({ rows, height, domain, total, phases, playhead, lines, axis = fa
         />
         <YAxis
           width={44}
+          interval={0}
           domain={domain}
-          ticks={[low, Number.isInteger(middle) || high <= 2 ? middle : Math.round(middle), high]}
+          ticks={[low, high < 5 ? middle : Math.round(middle), high]}
           allowDataOverflow
           tick={tick}
           tickLine={false}

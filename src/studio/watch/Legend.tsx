@@ -30,8 +30,8 @@ export const Legend = memo(function Legend({ metric, scale, tau, dark }: LegendP
         </div>
         <div className={classes.ticks}>
           <span>0</span>
-          {mark !== null && mark > 0.12 && mark < 0.8 && (
-            <span className={classes.tauText} style={{ left: `${mark * 100}%` }}>
+          {mark !== null && (
+            <span className={classes.tauText} style={{ left: `clamp(52px, ${mark * 100}%, 100% - 70px)` }}>
               <Term word="tau">threshold {Number(tau.toPrecision(3))}</Term>
             </span>
           )}

@@ -66,14 +66,15 @@ export const Timeline = memo(function Timeline(props: TimelineProps) {
       <div className={classes.top}>
         <h3>Timeline</h3>
         <span className={classes.step}>{label}</span>
-        <Button
-          size="compact-xs"
-          variant={at === null ? "light" : "filled"}
-          disabled={at === null}
-          onClick={() => onAt(null)}
-        >
-          {running ? "Live" : "Latest"}
-        </Button>
+        <span className={classes.live}>
+          {at !== null ? (
+            <Button size="compact-xs" onClick={() => onAt(null)}>
+              {running ? "Back to live" : "Back to the end"}
+            </Button>
+          ) : (
+            running && frames.length > 0 && "● live"
+          )}
+        </span>
       </div>
       <div className={classes.phases} aria-hidden={phases.length === 0}>
         {phases.map(({ phase, from, to }) => (

@@ -1,6 +1,6 @@
 // What happens during a run: the heatmap of gates, the timeline that scrubs it, and the curves. Pure: everything it
 // shows comes in as props, everything a person does goes out as a call.
-import { Button, SegmentedControl, useComputedColorScheme } from "@mantine/core";
+import { SegmentedControl, useComputedColorScheme } from "@mantine/core";
 import { useCallback, useMemo, useState } from "react";
 import type {
   AccuracyPoint,
@@ -45,10 +45,11 @@ export interface WatchProps {
   status: SessionStatus;
 }
 
-const metrics = [
+const views = [
   { value: "score", label: "Score" },
   { value: "sensitivity", label: "Sensitivity" },
   { value: "change", label: "Change" },
+  { value: "table", label: "Table" },
 ];
 
 export function Watch(props: WatchProps) {
@@ -88,18 +89,16 @@ export function Watch(props: WatchProps) {
         <div className={classes.top}>
           <h2>Which blocks learn</h2>
           {gates.length > 0 && (
-            <>
-              <SegmentedControl
-                size="xs"
-                aria-label="What the colour shows"
-                data={metrics}
-                value={metric}
-                onChange={(value) => setMetric(value as Metric)}
-              />
-              <Button size="compact-sm" variant="default" onClick={() => setAsTable(!asTable)}>
-                {asTable ? "Show as heatmap" : "Show as table"}
-              </Button>
-            </>
+            <SegmentedControl
+              size="xs"
+              aria-label="What is shown of each block"
+              data={views}
+              value={asTable ? "table" : metric}
+              onChange={(view) => {
+                setAsTable(view === "table");
+                if (view !== "table") setMetric(view as Metric);
+              }}
+            />
           )}
         </div>
         {gates.length === 0 ? (

@@ -93,7 +93,7 @@ describe("curveRows", () => {
   it("puts accuracies at their step and keeps the limit", () => {
     const steps = Array.from({ length: 5000 }, (_, i) => report(i + 1, { loss: Math.sin(i) }));
     const points = Array.from({ length: 500 }, (_, i) => point(i * 10 + 5, i / 500));
-    const rows = curveRows(steps, points, 400);
+    const rows = curveRows(steps, points, null, 400);
     expect(rows.length).toBeLessThanOrEqual(400);
     expect(rows.length).toBeGreaterThan(300);
     expect(rows.at(-1)!.step).toBe(5000);
@@ -102,14 +102,29 @@ describe("curveRows", () => {
   });
 
   it("joins what happened at the same step", () => {
-    const rows = curveRows([report(5, { loss: 0.7 })], [point(5, 0.5), point(6, 0.6)], 400);
+    const rows = curveRows([report(5, { loss: 0.7 })], [point(5, 0.5), point(6, 0.6)], null, 400);
     expect(rows).toHaveLength(2);
     expect(rows[0]).toMatchObject({ step: 5, loss: 0.7, accuracy: { t: 50 } });
     expect(rows[1]).toMatchObject({ step: 6, loss: null, accuracy: { t: 60 } });
   });
 
+  it("starts at what was measured before", () => {
+    const set = {
+      ...point(0, 0.4).sets[0]!,
+      count: 10,
+      correct: 4,
+      interval: [0.2, 0.7] as [number, number],
+    };
+    const rest = { perClass: [], predictions: new Int32Array(), labels: new Int32Array(), names: [] };
+    const before = { sets: [{ ...set, ...rest }], open: new Uint8Array(), strength: 0 };
+    expect(curveRows([report(5)], [], before, 400).map((row) => [row.step, row.accuracy.t])).toEqual([
+      [0, 40],
+      [5, undefined],
+    ]);
+  });
+
   it("draws no loss that is not a number", () => {
-    expect(curveRows([report(1, { loss: Number.NaN })], [], 400)[0]).toMatchObject({
+    expect(curveRows([report(1, { loss: Number.NaN })], [], null, 400)[0]).toMatchObject({
       loss: null,
       smoothed: null,
     });

@@ -1,5 +1,5 @@
 // Step reports and accuracy points turned into what the curves draw: smoothed, thinned, with their phases, and as CSV.
-import type { AccuracyPoint, StepReport } from "../../session/protocol.ts";
+import type { AccuracyPoint, Evaluation, StepReport } from "../../session/protocol.ts";
 
 /** Share of the last value that smoothing keeps: about the last 20 reports count. */
 const MEMORY = 0.9;
@@ -71,17 +71,25 @@ export interface CurveRow {
   accuracy: Record<string, number>;
 }
 
-/** At most `limit` rows, rising in step, a quarter of them for accuracies at most. All curves share them. */
+/**
+ * At most `limit` rows, rising in step, a quarter of them for accuracies at most; what was measured `before` is step 0.
+ * All curves share them, so that one crosshair fits all.
+ */
 export function curveRows(
   steps: readonly StepReport[],
   points: readonly AccuracyPoint[],
+  before: Evaluation | null,
   limit: number,
 ): CurveRow[] {
   const ofPoints = Math.floor(limit / 4);
   const losses = steps.map((report) => report.loss);
   const smoothed = smooth(losses);
   const rows = new Map<number, CurveRow>();
-  for (const index of thin(losses, limit - Math.min(points.length, ofPoints))) {
+  if (before) {
+    const accuracy = Object.fromEntries(before.sets.map((set) => [set.id, set.accuracy * 100]));
+    rows.set(0, { step: 0, epoch: 0, loss: null, smoothed: null, open: null, accuracy });
+  }
+  for (const index of thin(losses, limit - Math.min(points.length, ofPoints) - rows.size)) {
     const report = steps[index]!;
     rows.set(report.step, {
       step: report.step,
