@@ -61,7 +61,9 @@ export function layerNormInputGradientReference(
 }
 
 function normalise(x: tf.Tensor2D, eps: number): { normalised: tf.Tensor2D; rstd: tf.Tensor2D } {
-  const centred = tf.sub<tf.Tensor2D>(x, tf.mean(x, 1, true));
+  const roughly = tf.sub<tf.Tensor2D>(x, tf.mean(x, 1, true));
+  // Once more, because a mean far from 0 leaves a rounding error that the small variance magnifies.
+  const centred = tf.sub<tf.Tensor2D>(roughly, tf.mean(roughly, 1, true));
   const variance = tf.mean<tf.Tensor2D>(tf.square(centred), 1, true);
   const rstd = tf.rsqrt<tf.Tensor2D>(tf.add(variance, eps));
   return { normalised: tf.mul(centred, rstd), rstd };

@@ -87,10 +87,10 @@ export function addTokensReference(
   const width = patches.shape[1];
   const count = patches.shape[0] / batch;
   const ahead = prefix.shape[0];
-  const body: tf.Tensor = tf.reshape(patches, [batch, count, width]);
-  const each = () => tf.tile(tf.reshape(prefix, [1, ahead, width]), [batch, 1, 1]);
-  const tokens = ahead > 0 ? tf.concat<tf.Tensor>([each(), body], 1) : body;
-  return tf.reshape(tf.add(tokens, pos), [batch * (ahead + count), width]);
+  const body = tf.reshape(patches, [batch, count, width]);
+  if (ahead === 0) return tf.reshape(tf.add(body, pos), [batch * count, width]);
+  const each = tf.tile(tf.reshape(prefix, [1, ahead, width]), [batch, 1, 1]);
+  return tf.reshape(tf.add(tf.concat([each, body], 1), pos), [batch * (ahead + count), width]);
 }
 
 /**
@@ -106,7 +106,7 @@ export function takeToken(x: tf.Tensor2D, batch: number, index: number): tf.Tens
 /** The composed body of `takeToken`. */
 export function takeTokenReference(x: tf.Tensor2D, batch: number, index: number): tf.Tensor2D {
   const [rows, width] = x.shape;
-  const image = tf.reshape(x, [batch, rows / batch, width]);
+  const image: tf.Tensor3D = tf.reshape(x, [batch, rows / batch, width]);
   return tf.reshape(tf.slice3d(image, [0, index, 0], [batch, 1, width]), [batch, width]);
 }
 
