@@ -1,5 +1,6 @@
 // The method's doors: which matrices adapt, under which gates, and what can be read of them at any moment.
-import type { EffectiveWeights, Site } from "../vit/types.ts";
+import type { Tensor1D, Tensor2D, Variable } from "@tensorflow/tfjs-core";
+import type { EffectiveWeights, Position, Site, SiteVisitor } from "../vit/types.ts";
 
 export type Matrix = "q" | "k" | "v" | "o" | "fc1" | "fc2";
 export type Granularity = "block" | "layer" | "matrix";
@@ -56,27 +57,61 @@ export interface Applied {
   strength?: number;
 }
 
-export type { EffectiveWeights };
-
 /** Everything an adaptation has learned, as plain data: survives `postMessage` and storage, restores bit-equal. */
 export interface AdaptationSnapshot {
-  /** `layer.{i}.{site}.lora_A` [pieces·r, in], `…lora_B` [out, r], their optimiser moments, scores, momentum. */
-  tensors: Record<string, { shape: number[]; data: Float32Array }>;
+  /** `layer.{i}.{site}.lora_A` [pieces·r, in], `…lora_B` [out, r], `scores`, `score_momentum`, `sensitivity` [gates]. */
+  tensors: SavedTensors;
+  /** Steps in `sensitivity`. */
+  sensitivitySteps: number;
+  /** The gates as they were frozen; null while they move. */
   frozen: Uint8Array | null;
 }
+
+export type SavedTensors = Record<string, { shape: number[]; data: Float32Array }>;
 
 /** Adapters and gates over one network. Made by `createAdaptation(weights, options)` (adaptation.ts). */
 export interface Adaptation {
   readonly options: AdaptationOptions;
-  readonly gates: Gate[];
-  readonly sites: AdapterShape[];
+  readonly gates: readonly Gate[];
+  readonly sites: readonly AdapterShape[];
   /** Forms W' for every site that is not known to be shut. The caller disposes it. */
   effective(applied?: Applied): EffectiveWeights;
-  /** Reads scores, indicator, sensitivity and change norms. With `reset`, sensitivity starts anew. */
+  /** Lowest place of the network that the change touches, where known: what lies below is frozen for these gates.
+   *  null: the change touches nothing. */
+  lowest(open: Uint8Array): Position | null;
+  /** Reads scores, indicator, sensitivity and change norms. With `reset`, sensitivity starts anew. What is read is the
+   *  state at the call, however late the promise resolves. */
   read(reset?: boolean): Promise<GateReading>;
-  /** The merged weights (W + g·strength·c·BA) of every role that changed, and only those: role -> row-major f32. */
+  /** The merged weights (W + g·strength·c·BA) of every matrix that changed, and only those: role -> row-major f32. */
   merge(applied?: Applied): Promise<Map<string, Float32Array>>;
   snapshot(): Promise<AdaptationSnapshot>;
+  /** @throws Failure "state" when the snapshot is of another network or recipe */
   restore(snapshot: AdaptationSnapshot): void;
   dispose(): void;
+
+  // The loop's side of it.
+
+  /** Every A and B, in a fixed order. */
+  readonly parameters: readonly Variable[];
+  /** Indices into `parameters` of those that can still learn: all, or once frozen those of sites with an open gate. */
+  learning(): number[];
+  /** Whether the gates rest as they are. */
+  readonly frozen: boolean;
+  /** Ends the gates' movement. Waits for the device once. */
+  freeze(): Promise<void>;
+  /** What one step needs of the adaptation. */
+  beginStep(): AdaptationStep;
+  /** Moves the scores by one step of SGD with momentum; only before `freeze`. */
+  stepScores(gradient: Tensor1D, lambda: number, learningRate: number): void;
+}
+
+export interface AdaptationStep {
+  effective: EffectiveWeights;
+  /** Where backward may end; null: nothing below the classifier learns. */
+  keepFrom: Position | null;
+  keepInput: (layer: number, site: Site) => boolean;
+  visit: SiteVisitor;
+  /** After backward: one gradient for each index of `learning()`, in its order, and dL/ds of the task (null once
+   *  frozen). The caller disposes all of it, and `effective`. */
+  finish(): { gradients: Tensor2D[]; scores: Tensor1D | null };
 }
