@@ -1,51 +1,27 @@
 // Decoding in a browser worker: the browser's own decoders through createImageBitmap, colours untouched, EXIF turned,
 // transparency over white. The header is read first, so that nothing huge is ever decoded.
 import { Failure } from "../failure.ts";
-import { decodeBmp } from "./bmp.ts";
-import { MAX_FILE_BYTES, mimeType, readHeader } from "./header.ts";
-import type { DecodeImage } from "./types.ts";
+import { decoder } from "./decode.ts";
+import { mimeType } from "./header.ts";
+import type { RgbImage } from "./types.ts";
 
 /** Pixels are read back in tiles of this edge: canvases have a largest side, and RGBA of all at once costs memory. */
 const TILE = 2048;
 
 /** `DecodeImage` for browsers, in a worker or a page; reads PNG, JPEG, WebP, GIF (first frame) and BMP. */
-export const decodeImage: DecodeImage = async (blob, path) => {
-  if (blob.size > MAX_FILE_BYTES) {
-    throw new Failure({
-      code: "bad-file",
-      what: "The image file is larger than 256 MB.",
-      where: path,
-      remedy: "Save it smaller and try again.",
-    });
-  }
-  const bytes = new Uint8Array(await blob.arrayBuffer());
-  const header = readHeader(bytes, path);
-  if (header.format === "bmp") return decodeBmp(bytes, path);
-  let bitmap: ImageBitmap;
-  try {
-    bitmap = await createImageBitmap(new Blob([bytes], { type: mimeType(header.format) }), {
-      imageOrientation: "from-image",
-      colorSpaceConversion: "none",
-    });
-  } catch (error) {
-    throw new Failure(
-      {
-        code: "bad-file",
-        what: "The image is damaged and cannot be decoded.",
-        where: path,
-        remedy: "Replace or remove this file.",
-      },
-      { cause: error },
-    );
-  }
+export const decodeImage = decoder(async (bytes, { format }) => {
+  const bitmap = await createImageBitmap(new Blob([bytes], { type: mimeType(format) }), {
+    imageOrientation: "from-image",
+    colorSpaceConversion: "none",
+  });
   try {
     return readPixels(bitmap);
   } finally {
     bitmap.close();
   }
-};
+});
 
-function readPixels(bitmap: ImageBitmap) {
+function readPixels(bitmap: ImageBitmap): RgbImage {
   const { width, height } = bitmap;
   const data = new Uint8Array(width * height * 3);
   const canvas = new OffscreenCanvas(Math.min(TILE, width), Math.min(TILE, height));

@@ -1,55 +1,38 @@
 // Decoding in Node, for the terminal and the tests: sharp (libjpeg-turbo, libpng, libwebp), set up so that its pixels
 // are those of PIL's `Image.open(...)`, `exif_transpose`, `convert("RGB")`, except that transparency lies over white.
 import sharp from "sharp";
-import { Failure } from "../failure.ts";
-import { decodeBmp, overWhite } from "./bmp.ts";
-import { MAX_FILE_BYTES, MAX_PIXELS, readHeader } from "./header.ts";
-import type { DecodeImage, RgbImage } from "./types.ts";
+import { overWhite } from "./bmp.ts";
+import { decoder } from "./decode.ts";
+import { MAX_PIXELS } from "./header.ts";
+import type { RgbImage } from "./types.ts";
 
 /** `DecodeImage` for Node; reads PNG, JPEG, WebP, GIF (first frame) and BMP. */
-export const decodeImage: DecodeImage = async (blob, path) => {
-  if (blob.size > MAX_FILE_BYTES) {
-    throw new Failure({
-      code: "bad-file",
-      what: "The image file is larger than 256 MB.",
-      where: path,
-      remedy: "Save it smaller and try again.",
-    });
-  }
-  const bytes = new Uint8Array(await blob.arrayBuffer());
-  const header = readHeader(bytes, path);
-  if (header.format === "bmp") return decodeBmp(bytes, path);
-  try {
-    const image = sharp(bytes, {
-      // PIL leaves embedded colour profiles alone, and so did whoever trained the model.
-      ignoreIcc: true,
-      autoOrient: true,
-      failOn: "error",
-      limitInputPixels: MAX_PIXELS,
-    });
-    const isCmyk = header.format === "jpeg" && (await image.metadata()).space === "cmyk";
-    const { data, info } = await image
-      .toColourspace(isCmyk ? "cmyk" : "srgb")
-      .raw({ depth: "uchar" })
-      .toBuffer({ resolveWithObject: true });
-    const pixels = isCmyk ? fromCmyk(data) : toRgb(data, info.channels);
-    return { width: info.width, height: info.height, data: pixels };
-  } catch (error) {
-    throw new Failure(
-      {
-        code: "bad-file",
-        what: "The image is damaged and cannot be decoded.",
-        where: path,
-        remedy: "Replace or remove this file.",
-      },
-      { cause: error },
-    );
-  }
-};
+export const decodeImage = decoder(async (bytes, { format }) => {
+  const image = sharp(bytes, {
+    // PIL leaves embedded colour profiles alone, and so did whoever trained the model.
+    ignoreIcc: true,
+    autoOrient: true,
+    failOn: "error",
+    limitInputPixels: MAX_PIXELS,
+  });
+  const isCmyk = format === "jpeg" && (await image.metadata()).space === "cmyk";
+  // Naming the colour space of the pipeline as well keeps libvips from converting by way of a press profile.
+  const space = isCmyk ? "cmyk" : "srgb";
+  const { data, info } = await (isCmyk ? image.pipelineColourspace(space) : image)
+    .toColourspace(space)
+    .raw({ depth: "uchar" })
+    .toBuffer({ resolveWithObject: true });
+  return {
+    width: info.width,
+    height: info.height,
+    data: isCmyk ? fromCmyk(data) : toRgb(data, info.channels),
+  };
+});
 
 /** Grey, grey + alpha, RGB or RGBA bytes to RGB over white. */
-function toRgb(data: Uint8Array, channels: number): RgbImage["data"] {
-  if (channels === 3) return new Uint8Array(data);
+function toRgb(data: Uint8Array<ArrayBuffer>, channels: number): RgbImage["data"] {
+  // A Buffer is a Uint8Array whose `slice` does not copy; callers rely on copies.
+  if (channels === 3) return new Uint8Array(data.buffer, data.byteOffset, data.length);
   const hasAlpha = channels === 2 || channels === 4;
   const isGrey = channels <= 2;
   const count = data.length / channels;

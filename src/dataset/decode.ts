@@ -1,0 +1,74 @@
+// What both decoders share: limits first, then the header, then the platform's own decoder, then one sentence for
+// whatever went wrong inside it. Big images wait for each other, so that a folder of them fits in memory.
+import { Failure } from "../failure.ts";
+import { decodeBmp } from "./bmp.ts";
+import { type ImageHeader, MAX_FILE_BYTES, MAX_PIXELS, readHeader } from "./header.ts";
+import type { DecodeImage, RgbImage } from "./types.ts";
+
+/** Decodes a PNG, JPEG, WebP or GIF whose header was accepted; may throw anything. */
+export type NativeDecode = (bytes: Uint8Array<ArrayBuffer>, header: ImageHeader) => Promise<RgbImage>;
+
+/** A `DecodeImage` around a platform's decoder. */
+export function decoder(native: NativeDecode): DecodeImage {
+  return async (blob, path) => {
+    if (blob.size > MAX_FILE_BYTES) {
+      throw new Failure({
+        code: "bad-file",
+        what: "The image file is larger than 256 MB.",
+        where: path,
+        remedy: "Save it smaller and try again.",
+      });
+    }
+    const bytes = new Uint8Array(await readBytes(blob, path));
+    const header = readHeader(bytes, path);
+    if (header.format === "bmp") return decodeBmp(bytes, path);
+    return withinMemory(header.width * header.height, async () => {
+      try {
+        return await native(bytes, header);
+      } catch (error) {
+        throw new Failure(
+          {
+            code: "bad-file",
+            what: "The image is damaged and cannot be decoded.",
+            where: path,
+            remedy: "Replace or remove this file.",
+          },
+          { cause: error },
+        );
+      }
+    });
+  };
+}
+
+async function readBytes(blob: Blob, path: string): Promise<ArrayBuffer> {
+  try {
+    return await blob.arrayBuffer();
+  } catch (error) {
+    throw new Failure(
+      {
+        code: "bad-file",
+        what: "The file can no longer be read; it was moved or changed.",
+        where: path,
+        remedy: "Drop the folder again.",
+      },
+      { cause: error },
+    );
+  }
+}
+
+let pixelsUnderWay = 0;
+const waiting: (() => void)[] = [];
+
+/** Runs `work` when all images under way, this one included, have at most `MAX_PIXELS`; one alone always may. */
+async function withinMemory<T>(pixels: number, work: () => Promise<T>): Promise<T> {
+  while (pixelsUnderWay > 0 && pixelsUnderWay + pixels > MAX_PIXELS) {
+    await new Promise<void>((resume) => waiting.push(resume));
+  }
+  pixelsUnderWay += pixels;
+  try {
+    return await work();
+  } finally {
+    pixelsUnderWay -= pixels;
+    for (const resume of waiting.splice(0)) resume();
+  }
+}
