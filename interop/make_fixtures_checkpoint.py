@@ -112,11 +112,12 @@ def dtype_facts() -> dict:
 
 def main() -> None:
     torch.set_num_threads(1)
-    shutil.rmtree(ROOT, ignore_errors=True)
-    ROOT.mkdir(parents=True)
+    for old in ROOT.glob("*/"):
+        shutil.rmtree(old)
     labels = dict(id2label=LABELS, label2id={label: i for i, label in LABELS.items()})
-    vit = ViTConfig(**SHAPE, **labels)
-    deit = DeiTConfig(**SHAPE, **labels)
+    # A new config each time: save_pretrained writes the model's dtype and class into the one it was given.
+    vit = lambda **more: ViTConfig(**SHAPE, **labels, **more)
+    deit = lambda: DeiTConfig(**SHAPE, **labels)
     square = ViTImageProcessorPil(size={"height": 16, "width": 16})
     cropped = DeiTImageProcessorPil(
         size={"height": 18, "width": 18},
@@ -125,23 +126,25 @@ def main() -> None:
         image_std=[0.229, 0.224, 0.225],
     )
     folders = [
-        save("vit", randomise(ViTForImageClassification(vit), 1), square),
-        save("vit-f16", randomise(ViTForImageClassification(vit), 2).half(), square),
-        save("vit-bf16", randomise(ViTForImageClassification(vit), 3).bfloat16(), square),
+        save("vit", randomise(ViTForImageClassification(vit()), 1), square),
+        save("vit-f16", randomise(ViTForImageClassification(vit()), 2).half(), square),
+        save("vit-bf16", randomise(ViTForImageClassification(vit()), 3).bfloat16(), square),
         save("vit-model", randomise(ViTModel(ViTConfig(**SHAPE), use_mask_token=True), 4), square),
-        save("vit-no-qkv-bias", randomise(ViTForImageClassification(ViTConfig(**SHAPE, **labels, qkv_bias=False)), 5)),
-        save("deit-teacher", randomise(DeiTForImageClassificationWithTeacher(deit), 6), cropped),
-        save("deit-teacher-f16", randomise(DeiTForImageClassificationWithTeacher(deit), 7).half(), cropped),
-        save("deit", randomise(DeiTForImageClassification(deit), 8), cropped),
+        save("vit-no-qkv-bias", randomise(ViTForImageClassification(vit(qkv_bias=False)), 5)),
+        save("deit-teacher", randomise(DeiTForImageClassificationWithTeacher(deit()), 6), cropped),
+        save("deit-teacher-f16", randomise(DeiTForImageClassificationWithTeacher(deit()), 7).half(), cropped),
+        save("deit", randomise(DeiTForImageClassification(deit()), 8), cropped),
     ]
-    model = randomise(ViTForImageClassification(vit), 9)
+    model = randomise(ViTForImageClassification(vit()), 9)
     folder = ROOT / "vit-v5-names"
     folder.mkdir()
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
-    vit.architectures = ["ViTForImageClassification"]
-    vit.save_pretrained(folder)
+    model.config.architectures = ["ViTForImageClassification"]
+    model.config.save_pretrained(folder)
     folders.append(folder)
 
+    for folder in folders:
+        (folder / "model.safetensors").chmod(0o644)
     everything = {folder.name: facts(folder) for folder in folders}
     (ROOT / "facts.json").write_text(json.dumps(everything, indent=1) + "\n")
     (ROOT / "dtypes.json").write_text(json.dumps(dtype_facts(), indent=1) + "\n")

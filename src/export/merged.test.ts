@@ -1,0 +1,223 @@
+// The exported folder, read back by the checkpoint room: what was asked for is there, the rest is untouched.
+// That transformers reads it as well is interop/check_export.py's to show.
+import { expect, test } from "vitest";
+import { fixture } from "../checkpoint/fixtures/load.ts";
+import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
+import { readSafetensors } from "../checkpoint/safetensors.ts";
+import type { Checkpoint, ModelAnswers } from "../checkpoint/types.ts";
+import { Failure } from "../failure.ts";
+import { writeMerged } from "./merged.ts";
+
+const labels = ["axe", "bow", "cup", "__proto__"];
+
+/** A new head for `labels` and one changed matrix. */
+async function changesFor(checkpoint: Checkpoint): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+  const { hiddenSize } = checkpoint.architecture;
+  const q = (await checkpoint.read("layer.1.q.weight")) as Float32Array<ArrayBuffer>;
+  return new Map([
+    ["layer.1.q.weight", q.map((value, i) => value + 0.01 * Math.sin(i))],
+    ["head.weight", Float32Array.from({ length: labels.length * hiddenSize }, (_, i) => Math.cos(i))],
+    ["head.bias", Float32Array.from({ length: labels.length }, (_, i) => i / 3)],
+  ]);
+}
+
+async function exported(name: string, answers: ModelAnswers = {}, only?: string) {
+  const files = only ? fixture(name).filter(({ path }) => path.endsWith(only)) : fixture(name);
+  const before = await openCheckpoint(files, answers);
+  const changes = await changesFor(before);
+  const merged = await writeMerged(before, changes, labels);
+  const after = await openCheckpoint(merged.files, {});
+  const json = async (path: string) =>
+    JSON.parse(await merged.files.find((file) => file.path === path)!.blob.text());
+  return { before, changes, merged, after, json };
+}
+
+const bytes = async (blob: Blob) => new Uint8Array(await blob.arrayBuffer());
+
+// Rounding steps of the dtypes, relative; half of one is the most that rounding may move a value.
+const half = { F32: 0, F16: 2 ** -11, BF16: 2 ** -8 };
+
+test.each([
+  ["vit", "F32"],
+  ["vit-f16", "F16"],
+  ["vit-bf16", "BF16"],
+  ["vit-v5-names", "F32"],
+  ["vit-no-qkv-bias", "F32"],
+  ["vit-model", "F32"],
+  ["deit", "F32"],
+  ["deit-teacher", "F32"],
+  ["deit-teacher-f16", "F16"],
+] as const)(
+  "%s comes back with the change, the new head and the rest byte-identical",
+  async (name, dtype) => {
+    const { before, changes, merged, after } = await exported(name);
+    expect(after.architecture).toEqual({ ...before.architecture, labels });
+    expect(after.preprocessing).toEqual(before.preprocessing);
+    expect(after.table.every((row) => row.role !== null && row.problem === null)).toBe(true);
+    expect(after.table.every((row) => row.dtype === dtype)).toBe(true);
+    expect([merged.changed, merged.total]).toEqual([3, after.table.length]);
+
+    for (const [role, wanted] of changes) {
+      const got = await after.read(role);
+      const worst = got.reduce((w, value, i) => Math.max(w, Math.abs(value - wanted[i]!)), 0);
+      const largest = wanted.reduce((w, value) => Math.max(w, Math.abs(value)), 0);
+      expect(worst, role).toBeLessThanOrEqual(half[dtype] * largest);
+      if (dtype === "F32") expect(got).toEqual(wanted);
+    }
+    const stored = new Map(before.source.tensors.map((tensor) => [tensor.role, tensor]));
+    let untouched = 0;
+    for (const tensor of after.source.tensors) {
+      if (changes.has(tensor.role!)) continue;
+      const old = stored.get(tensor.role)!;
+      expect(await bytes(tensor.bytes), tensor.name).toEqual(await bytes(old.bytes));
+      expect(tensor.name.endsWith(old.name)).toBe(true);
+      untouched++;
+    }
+    expect(untouched).toBe(after.table.length - 3);
+  },
+);
+
+test("names stay as the source spells them; a base gets its classifier's prefix", async () => {
+  const names = async (name: string) => (await exported(name)).after.table.map((row) => row.name);
+  const legacy = await names("vit");
+  expect(legacy.filter((name) => !name.startsWith("classifier."))).toEqual(
+    (await openCheckpoint(fixture("vit"), {})).table
+      .map((row) => row.name)
+      .filter((name) => !name.startsWith("classifier.")),
+  );
+  expect([...(await names("vit-model"))].sort()).toEqual([...legacy].sort());
+  expect(await names("vit-v5-names")).toContain("vit.layers.1.attention.q_proj.weight");
+  const teacher = await names("deit-teacher");
+  expect(teacher).toContain("deit.embeddings.distillation_token");
+  expect(teacher.filter((name) => name.includes("classifier"))).toEqual([
+    "classifier.weight",
+    "classifier.bias",
+  ]);
+});
+
+test("config.json has the new classes and class name, and keeps what it had", async () => {
+  const { json, before } = await exported("vit");
+  const config = await json("config.json");
+  expect(config).toEqual({
+    ...before.source.config,
+    num_labels: 4,
+    id2label: { 0: "axe", 1: "bow", 2: "cup", 3: "__proto__" },
+    label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
+  });
+  expect(Object.keys(config.label2id)).toContain("__proto__");
+  expect((await (await exported("vit-model")).json("config.json")).architectures).toEqual([
+    "ViTForImageClassification",
+  ]);
+  expect(await (await exported("deit-teacher")).json("config.json")).toMatchObject({
+    architectures: ["DeiTForImageClassification"],
+    model_type: "deit",
+  });
+});
+
+test("what was answered stands in the files that are written, so that nothing is asked again", async () => {
+  const answers: ModelAnswers = {
+    heads: 4,
+    activation: "gelu_tanh",
+    layerNormEps: 1e-6,
+    mean: [0.1, 0.2, 0.3],
+    std: [0.4, 0.5, 0.6],
+    resize: 20,
+    interpolation: "lanczos",
+  };
+  for (const only of [undefined, ".safetensors"]) {
+    const { before, after, json } = await exported("vit", answers, only);
+    expect(after.questions).toEqual([]);
+    expect(after.architecture).toEqual({ ...before.architecture, labels });
+    expect(after.preprocessing).toEqual(before.preprocessing);
+    expect(await json("config.json")).toMatchObject({
+      hidden_act: "gelu_pytorch_tanh",
+      num_attention_heads: 4,
+    });
+  }
+});
+
+test("preprocessor_config.json is the source's where that is what was done, else says what was", async () => {
+  const kept = await exported("deit");
+  expect(await kept.json("preprocessor_config.json")).toEqual(kept.before.source.preprocessorConfig);
+  // The usual values were in use, and are written down.
+  const usual = await exported("deit", {}, "model.safetensors");
+  expect(await usual.json("preprocessor_config.json")).toMatchObject({
+    image_processor_type: "DeiTImageProcessor",
+    size: { height: 18, width: 18 },
+    crop_size: { height: 16, width: 16 },
+    resample: 3,
+  });
+  const { source, architecture, preprocessing } = kept.before;
+  const changed = await writeMerged(
+    { source, architecture, preprocessing: { ...preprocessing, resize: { mode: "shortest", edge: 18 } } },
+    await changesFor(kept.before),
+    labels,
+  );
+  const blob = changed.files.find(({ path }) => path === "preprocessor_config.json")!.blob;
+  expect(JSON.parse(await blob.text())).toMatchObject({
+    image_processor_type: "CLIPImageProcessor",
+    size: { shortest_edge: 18 },
+  });
+  expect((await openCheckpoint(changed.files, {})).preprocessing.resize).toEqual({
+    mode: "shortest",
+    edge: 18,
+  });
+});
+
+test("a change that rounds to what was there is no change", async () => {
+  const before = await openCheckpoint(fixture("vit-f16"), {});
+  const changes = new Map<string, Float32Array<ArrayBuffer>>();
+  for (const role of ["layer.0.k.weight", "layer.0.v.weight"]) {
+    changes.set(role, (await before.read(role)) as Float32Array<ArrayBuffer>);
+  }
+  const nudged = changes.get("layer.0.v.weight")!;
+  nudged[3]! *= 1 + 2 ** -13;
+  const own = before.architecture.labels!;
+  expect(await writeMerged(before, changes, own)).toMatchObject({ changed: 0, total: before.table.length });
+  nudged[3]! *= 1 + 2 ** -9;
+  expect(await writeMerged(before, changes, own)).toMatchObject({ changed: 1 });
+});
+
+test("without a new head the source's own is kept, and must fit the labels", async () => {
+  const vit = await openCheckpoint(fixture("vit"), {});
+  const merged = await writeMerged(vit, new Map(), vit.architecture.labels!);
+  const original = fixture("vit").find(({ path }) => path.endsWith(".safetensors"))!.blob;
+  const after = await readSafetensors(merged.files[0]!.blob, "after");
+  for (const tensor of (await readSafetensors(original, "before")).tensors) {
+    const same = after.tensors.find(({ name }) => name === tensor.name)!;
+    expect(await bytes(same.bytes), tensor.name).toEqual(await bytes(tensor.bytes));
+  }
+  expect(after.metadata).toEqual({ format: "pt" });
+  await expect(writeMerged(vit, new Map(), labels)).rejects.toThrow(/5 classes, not 4/);
+  await expect(
+    writeMerged(await openCheckpoint(fixture("vit-model"), {}), new Map(), labels),
+  ).rejects.toThrow(/no classifier/);
+});
+
+test("what is left out is said", async () => {
+  expect((await exported("vit")).merged.notes).toEqual([]);
+  expect((await exported("deit-teacher")).merged.notes.join()).toMatch(/distillation head is left out/);
+  const { notes } = (await exported("vit-model")).merged;
+  expect(notes.join()).toMatch(/had no classifier.*3 tensors of the source/);
+});
+
+test("a change that is not finite, too large for the dtype, misshapen or of no tensor is a Failure", async () => {
+  const vit = await openCheckpoint(fixture("vit-f16"), {});
+  const attempt = async (role: string, values: Float32Array<ArrayBuffer>) => {
+    const changes = (await changesFor(vit)).set(role, values);
+    const error = await writeMerged(vit, changes, labels).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(Failure);
+    return (error as Failure).message;
+  };
+  const with7 = (value: number) => new Float32Array(24).fill(0.5).fill(value, 7, 8);
+  const name = "vit.encoder.layer.0.attention.attention.query.bias";
+  expect(await attempt("layer.0.q.bias", with7(Number.NaN))).toContain(
+    `${name}: The trained weights hold NaN at index 7`,
+  );
+  expect(await attempt("layer.0.q.bias", with7(65520))).toContain("65520 at index 7 is too large for F16");
+  expect(await attempt("layer.0.q.bias", new Float32Array(23))).toMatch(/23 values instead of 24/);
+  expect(await attempt("head.weight", new Float32Array(5))).toMatch(/5 values instead of 96/);
+  expect(await attempt("layer.9.q.bias", new Float32Array(24))).toMatch(/no such tensor/);
+  // The largest half itself is fine.
+  await writeMerged(vit, (await changesFor(vit)).set("layer.0.q.bias", with7(65519)), labels);
+});
