@@ -1,8 +1,22 @@
 // What came out of a run: accuracies before and after on every set, per class, the images whose answer changed,
 // the strength slider and the export. Pure: props in, calls out.
+import { Select, useComputedColorScheme } from "@mantine/core";
+import { type ReactNode, useId, useMemo, useRef, useState } from "react";
 import type { FailureParts } from "../../failure.ts";
 import type { AccuracyPoint, Evaluation, ExportReport, GateInfo } from "../../session/protocol.ts";
+import { Panel } from "../shared/Panel.tsx";
+import { setColours } from "../watch/sets.ts";
 import type { SessionStatus } from "../watch/Watch.tsx";
+import { words } from "../watch/words.ts";
+import { ChangedImages } from "./ChangedImages.tsx";
+import classes from "./Compare.module.css";
+import { ConfusionMatrix } from "./ConfusionMatrix.tsx";
+import { ExportPanel } from "./ExportPanel.tsx";
+import { OpenBlocks } from "./OpenBlocks.tsx";
+import { PerClass } from "./PerClass.tsx";
+import { SetsTable } from "./SetsTable.tsx";
+import { Strength } from "./Strength.tsx";
+import { setRows } from "./scores.ts";
 
 export interface CompareProps {
   /** The linear probe, before any block was adapted. */
@@ -33,6 +47,165 @@ export interface CompareProps {
   status: SessionStatus;
 }
 
-export function Compare(_props: CompareProps) {
-  return null;
+export function Compare(props: CompareProps) {
+  const { before, after, current, points, gates, open, strength, status } = props;
+  const dark = useComputedColorScheme("light") === "dark";
+  const rows = useMemo(() => setRows(before, after, current, points), [before, after, current, points]);
+  const colours = useMemo(() => setColours(rows, dark), [rows, dark]);
+  const [wanted, setWanted] = useState<string | null>(null);
+  const row = rows.find(({ id }) => id === wanted) ?? rows[0];
+  const latest = row ? (row.now ?? row.after) : null;
+  const target = rows.find(({ role }) => role === "target");
+  const busy = status !== "idle" && status !== "evaluating";
+
+  return (
+    <div className={classes.compare}>
+      <Panel
+        title="Before and after"
+        help="Accuracy on held-out images, with the probable range of its true value."
+      >
+        {rows.length === 0 ? (
+          <Lesson />
+        ) : (
+          <>
+            <SetsTable rows={rows} colours={colours} chosen={row?.id ?? null} onChoose={setWanted} />
+            {!after && (
+              <p className={classes.hint}>
+                {points.length > 0
+                  ? "Live numbers come from at most 128 images a set; all are asked when training ends."
+                  : "This is where the model starts. Live numbers follow with the first epoch."}
+              </p>
+            )}
+          </>
+        )}
+      </Panel>
+      {after && open && (
+        <Panel
+          title="What if"
+          help="Open and close blocks or scale the change; the numbers above follow at once."
+        >
+          <OpenBlocks
+            gates={gates}
+            trained={after.open}
+            open={open}
+            onToggle={props.onToggle}
+            onReset={props.onReset}
+            changed={strength !== 1 || after.open.some((flag, gate) => flag !== open[gate])}
+            disabled={busy}
+          />
+          <Strength strength={strength} onStrength={props.onStrength} disabled={busy} />
+        </Panel>
+      )}
+      {row?.before && latest && (
+        <Details
+          key={row.id}
+          names={rows.map(({ id, name }) => ({ value: id, label: name }))}
+          chosen={row.id}
+          onChoose={setWanted}
+          before={row.before}
+          latest={latest}
+          colour={colours.get(row.id) ?? "currentcolor"}
+          dark={dark}
+          imageUrl={props.imageUrl}
+        />
+      )}
+      <Panel title="Export" help={words.merged}>
+        <ExportPanel
+          score={after && target ? (target.now ?? target.after) : null}
+          report={props.exportReport}
+          exporting={props.exporting}
+          failure={props.exportFailure}
+          busy={status !== "idle"}
+          onExport={props.onExport}
+        />
+      </Panel>
+    </div>
+  );
+}
+
+interface DetailsProps {
+  names: { value: string; label: string }[];
+  chosen: string;
+  onChoose: (id: string) => void;
+  before: NonNullable<ReturnType<typeof setRows>[number]["before"]>;
+  latest: NonNullable<ReturnType<typeof setRows>[number]["after"]>;
+  colour: string;
+  dark: boolean;
+  imageUrl: CompareProps["imageUrl"];
+}
+
+function Details({ names, chosen, onChoose, before, latest, colour, dark, imageUrl }: DetailsProps) {
+  const [cell, setCell] = useState<{ label: number; predicted: number } | null>(null);
+  const images = useRef<HTMLDivElement>(null);
+  const field = useId();
+  return (
+    <Panel title="Image by image" help="Which images and classes gained and which lost, for one set.">
+      {names.length > 1 && (
+        <div className={classes.choose}>
+          <label htmlFor={field}>Set</label>
+          <Select
+            id={field}
+            size="xs"
+            data={names}
+            value={chosen}
+            allowDeselect={false}
+            onChange={(id) => id && onChoose(id)}
+          />
+        </div>
+      )}
+      <Section title="Answers that changed">
+        <div ref={images}>
+          <ChangedImages
+            before={before}
+            after={latest}
+            cell={cell}
+            onCellDone={() => setCell(null)}
+            imageUrl={imageUrl}
+          />
+        </div>
+      </Section>
+      <Section title="Class by class">
+        <PerClass before={before} after={latest} colour={colour} />
+      </Section>
+      <Section title="What is taken for what">
+        <ConfusionMatrix
+          set={latest}
+          dark={dark}
+          cell={cell}
+          onCell={(picked) => {
+            setCell(picked);
+            images.current?.scrollIntoView({ block: "nearest" });
+          }}
+        />
+      </Section>
+    </Panel>
+  );
+}
+
+function Section({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <div className={classes.section}>
+      <h3>{title}</h3>
+      {children}
+    </div>
+  );
+}
+
+function Lesson() {
+  return (
+    <ul className={classes.lesson}>
+      <li>
+        <strong>Target</strong>
+        <span>{words.target}</span>
+      </li>
+      <li>
+        <strong>OOD</strong>
+        <span>{words.ood}</span>
+      </li>
+      <li>
+        <strong>Retention</strong>
+        <span>{words.retention}</span>
+      </li>
+    </ul>
+  );
 }

@@ -1,5 +1,10 @@
-// The three numbers that are always in sight, and how many blocks are open.
-import type { AccuracyPoint, Evaluation } from "../../session/protocol.ts";
+// The three numbers that are always in sight, and how many blocks are open. Its width never depends on them.
+import { memo } from "react";
+import type { AccuracyPoint, Evaluation, SetRole } from "../../session/protocol.ts";
+import { changeArrow, percent, pointsChange } from "../watch/format.ts";
+import { Term } from "../watch/Term.tsx";
+import classes from "./Scoreboard.module.css";
+import { roleAccuracy } from "./scores.ts";
 
 export interface ScoreboardProps {
   before: Evaluation | null;
@@ -12,6 +17,68 @@ export interface ScoreboardProps {
   points: AccuracyPoint[];
 }
 
-export function Scoreboard(_props: ScoreboardProps) {
-  return null;
+const roles: { role: SetRole; label: string }[] = [
+  { role: "target", label: "Target" },
+  { role: "ood", label: "OOD" },
+  { role: "retention", label: "Retention" },
+];
+
+export const Scoreboard = memo(function Scoreboard(props: ScoreboardProps) {
+  const { before, current, openCount, gateCount, points } = props;
+  const live = points.at(-1);
+  return (
+    <dl className={classes.board}>
+      {roles.map(({ role, label }) => {
+        const was = roleAccuracy(before?.sets, role);
+        const sampled = current === null && live !== undefined;
+        const measured = sampled ? roleAccuracy(live.sets, role) : roleAccuracy(current?.sets, role);
+        const is = measured ?? was;
+        return (
+          <div key={role} className={classes.cell}>
+            <dt>
+              <Term word={role}>{label}</Term>
+            </dt>
+            <dd>
+              <span className={classes.value}>
+                {is === null ? (
+                  "–"
+                ) : (
+                  <>
+                    {sampled && measured !== null && (
+                      <span className={classes.about} title="Measured on at most 128 images while training">
+                        ≈
+                      </span>
+                    )}
+                    {percent(is)}
+                  </>
+                )}
+              </span>
+              <Change from={was} to={measured} />
+            </dd>
+          </div>
+        );
+      })}
+      <div className={classes.cell}>
+        <dt>
+          <Term word="open">Open blocks</Term>
+        </dt>
+        <dd>
+          <span className={classes.value}>{openCount ?? "–"}</span>
+          {openCount !== null && gateCount !== null && <span className={classes.of}>of {gateCount}</span>}
+        </dd>
+      </div>
+    </dl>
+  );
+});
+
+function Change({ from, to }: { from: number | null; to: number | null }) {
+  if (from === null || to === null) return <span className={classes.change} />;
+  const change = to - from;
+  const arrow = changeArrow(change);
+  return (
+    <span className={classes.change} data-sign={arrow === "" ? "none" : change > 0 ? "up" : "down"}>
+      <span aria-hidden="true">{arrow}</span> {pointsChange(change)}
+      <span className={classes.hidden}> points since before</span>
+    </span>
+  );
 }

@@ -13,6 +13,7 @@ import {
   YAxis,
 } from "recharts";
 import type { AccuracyPoint, Evaluation, StepReport } from "../../session/protocol.ts";
+import { Panel } from "../shared/Panel.tsx";
 import classes from "./Curves.module.css";
 import { roundUp } from "./colour.ts";
 import { decimal, percent, whole } from "./format.ts";
@@ -54,23 +55,25 @@ export const Curves = memo(function Curves(props: CurvesProps) {
   const slowPoints = useThrottledValue(points, REDRAW_MS);
   const last = steps.at(-1);
   return (
-    <section aria-label="Curves" className={classes.curves}>
-      <div className={classes.top}>
-        <h3>Curves</h3>
-        <span className={classes.readout}>
+    <Panel
+      title="Curves"
+      help="Under one crosshair, on the timeline's scale of steps."
+      actions={
+        <div className={classes.top}>
           <Term word="speed">{last ? decimal(last.imagesPerSecond) : "–"} images/s</Term>
-        </span>
-        <Button
-          size="compact-xs"
-          variant="default"
-          disabled={steps.length === 0 && points.length === 0}
-          onClick={() => saveText("curves.csv", curvesCsv(steps, points))}
-        >
-          CSV
-        </Button>
-      </div>
+          <Button
+            size="compact-xs"
+            variant="default"
+            disabled={steps.length === 0 && points.length === 0}
+            onClick={() => saveText("curves.csv", curvesCsv(steps, points))}
+          >
+            CSV
+          </Button>
+        </div>
+      }
+    >
       <Charts {...props} steps={slowSteps} points={slowPoints} />
-    </section>
+    </Panel>
   );
 });
 

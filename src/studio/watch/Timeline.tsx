@@ -2,6 +2,7 @@
 import { Button } from "@mantine/core";
 import { type KeyboardEvent, memo, type PointerEvent, useLayoutEffect, useRef } from "react";
 import type { GateFrame } from "../../session/protocol.ts";
+import { Panel } from "../shared/Panel.tsx";
 import type { Scale } from "./colour.ts";
 import { whole } from "./format.ts";
 import type { GateLayout } from "./gates.ts";
@@ -62,87 +63,93 @@ export const Timeline = memo(function Timeline(props: TimelineProps) {
   const label = frames.length === 0 ? "No steps yet" : `Step ${whole(step)} of ${whole(total)}`;
   const stride = Math.max(1, Math.ceil((layout.rows.length * 14) / height));
   return (
-    <section aria-label="Timeline of gates" className={classes.timeline}>
-      <div className={classes.top}>
-        <h3>Timeline</h3>
-        <span className={classes.step}>{label}</span>
-        <span className={classes.live}>
-          {at !== null ? (
-            <Button size="compact-xs" onClick={() => onAt(null)}>
-              {running ? "Back to live" : "Back to the end"}
-            </Button>
-          ) : (
-            running && frames.length > 0 && "● live"
-          )}
-        </span>
-      </div>
-      <div className={classes.phases} aria-hidden={phases.length === 0}>
-        {phases.map(({ phase, from, to }) => (
-          <span
-            key={`${phase}${from}`}
-            className={classes.phase}
-            data-phase={phase}
-            style={{ left: `${(from / total) * 100}%`, width: `${((to - from) / total) * 100}%` }}
-          >
-            {(to - from) / total > 0.11 && <Term word={phaseWords[phase]}>{phase}</Term>}
+    <Panel
+      title="Timeline"
+      help="Every gate over the whole run. Drag, or use the arrow keys, and the blocks above show that moment."
+      actions={
+        <div className={classes.top}>
+          <span>{label}</span>
+          <span className={classes.live}>
+            {at !== null ? (
+              <Button size="compact-xs" onClick={() => onAt(null)}>
+                {running ? "Back to live" : "Back to the end"}
+              </Button>
+            ) : (
+              running && frames.length > 0 && "● live"
+            )}
           </span>
-        ))}
-      </div>
-      <div className={classes.body}>
-        <div className={classes.labels} aria-hidden="true">
-          {layout.rows.map(
-            ({ layer }, index) =>
-              index % stride === 0 && (
-                <span key={layer} style={{ top: `${((index + 0.5) / layout.rows.length) * 100}%` }}>
-                  {index === 0 && <span className={classes.word}>Layer </span>}
-                  {layer + 1}
-                </span>
-              ),
-          )}
         </div>
-        <div
-          ref={track}
-          className={classes.track}
-          style={{ height }}
-          role="slider"
-          tabIndex={0}
-          aria-label="Moment of the run"
-          aria-valuemin={0}
-          aria-valuemax={Math.max(0, frames.length - 1)}
-          aria-valuenow={Math.max(0, shown)}
-          aria-valuetext={`${label}${at === null ? (running ? ", live" : ", latest") : ""}`}
-          aria-disabled={frames.length === 0}
-          onKeyDown={onKeyDown}
-          onPointerDown={(event) => {
-            event.currentTarget.setPointerCapture(event.pointerId);
-            scrub(event);
-          }}
-          onPointerMove={(event) => {
-            if (event.currentTarget.hasPointerCapture(event.pointerId)) scrub(event);
-          }}
-        >
-          <Raster frames={frames} gateCount={gateCount} total={total} scale={scale} dark={dark} />
-          {pointed !== null && gateCount > 0 && (
+      }
+    >
+      <div className={classes.timeline}>
+        <div className={classes.phases} aria-hidden={phases.length === 0}>
+          {phases.map(({ phase, from, to }) => (
             <span
-              className={classes.row}
-              style={{ top: `${(pointed / gateCount) * 100}%`, height: `${100 / gateCount}%` }}
-            />
-          )}
-          {frames.length === 0 && (
-            <span className={classes.lesson}>
-              Each line will be one block, from the first step to the last.
+              key={`${phase}${from}`}
+              className={classes.phase}
+              data-phase={phase}
+              style={{ left: `${(from / total) * 100}%`, width: `${((to - from) / total) * 100}%` }}
+            >
+              {(to - from) / total > 0.11 && <Term word={phaseWords[phase]}>{phase}</Term>}
             </span>
-          )}
-          {frames.length > 0 && (
-            <span
-              className={classes.head}
-              data-live={at === null || undefined}
-              style={{ left: `${share * 100}%` }}
-            />
-          )}
+          ))}
+        </div>
+        <div className={classes.body}>
+          <div className={classes.labels} aria-hidden="true">
+            {layout.rows.map(
+              ({ layer }, index) =>
+                index % stride === 0 && (
+                  <span key={layer} style={{ top: `${((index + 0.5) / layout.rows.length) * 100}%` }}>
+                    {index === 0 && <span className={classes.word}>Layer </span>}
+                    {layer + 1}
+                  </span>
+                ),
+            )}
+          </div>
+          <div
+            ref={track}
+            className={classes.track}
+            style={{ height }}
+            role="slider"
+            tabIndex={0}
+            aria-label="Moment of the run"
+            aria-valuemin={0}
+            aria-valuemax={Math.max(0, frames.length - 1)}
+            aria-valuenow={Math.max(0, shown)}
+            aria-valuetext={`${label}${at === null ? (running ? ", live" : ", latest") : ""}`}
+            aria-disabled={frames.length === 0}
+            onKeyDown={onKeyDown}
+            onPointerDown={(event) => {
+              event.currentTarget.setPointerCapture(event.pointerId);
+              scrub(event);
+            }}
+            onPointerMove={(event) => {
+              if (event.currentTarget.hasPointerCapture(event.pointerId)) scrub(event);
+            }}
+          >
+            <Raster frames={frames} gateCount={gateCount} total={total} scale={scale} dark={dark} />
+            {pointed !== null && gateCount > 0 && (
+              <span
+                className={classes.row}
+                style={{ top: `${(pointed / gateCount) * 100}%`, height: `${100 / gateCount}%` }}
+              />
+            )}
+            {frames.length === 0 && (
+              <span className={classes.lesson}>
+                Each line will be one block, from the first step to the last.
+              </span>
+            )}
+            {frames.length > 0 && (
+              <span
+                className={classes.head}
+                data-live={at === null || undefined}
+                style={{ left: `${share * 100}%` }}
+              />
+            )}
+          </div>
         </div>
       </div>
-    </section>
+    </Panel>
   );
 });
 

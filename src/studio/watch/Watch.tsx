@@ -10,6 +10,7 @@ import type {
   SessionEvent,
   StepReport,
 } from "../../session/protocol.ts";
+import { Panel } from "../shared/Panel.tsx";
 import { BlockDetail } from "./BlockDetail.tsx";
 import { Curves } from "./Curves.tsx";
 import { GateTable } from "./GateTable.tsx";
@@ -19,6 +20,7 @@ import { Legend } from "./Legend.tsx";
 import { phaseSpans, totalSteps } from "./series.ts";
 import { Timeline } from "./Timeline.tsx";
 import classes from "./Watch.module.css";
+import { words } from "./words.ts";
 
 /** What the session is doing, as its `status` events say it. */
 export type SessionStatus = Extract<SessionEvent, { kind: "status" }>["status"];
@@ -85,10 +87,11 @@ export function Watch(props: WatchProps) {
 
   return (
     <div className={classes.watch}>
-      <section aria-label="Blocks" className={classes.blocks}>
-        <div className={classes.top}>
-          <h2>Which blocks learn</h2>
-          {gates.length > 0 && (
+      <Panel
+        title="Blocks"
+        help={words.block}
+        actions={
+          gates.length > 0 && (
             <SegmentedControl
               size="xs"
               aria-label="What is shown of each block"
@@ -99,8 +102,9 @@ export function Watch(props: WatchProps) {
                 if (view !== "table") setMetric(view as Metric);
               }}
             />
-          )}
-        </div>
+          )
+        }
+      >
         {gates.length === 0 ? (
           <GhostHeatmap />
         ) : asTable ? (
@@ -137,7 +141,7 @@ export function Watch(props: WatchProps) {
             <Legend metric={metric} scale={scale} tau={tau} dark={dark} />
           </>
         )}
-      </section>
+      </Panel>
       <Timeline
         layout={layout}
         gateCount={gates.length}

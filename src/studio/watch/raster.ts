@@ -15,7 +15,7 @@ function pixel([red, green, blue]: Rgb): number {
 
 /** Open gates in the heatmap's colours, closed ones nearly the page's, so that openings stand out in grey too. */
 export function palette(dark: boolean): Palette {
-  const page: Rgb = dark ? [46, 46, 46] : [236, 238, 241];
+  const page: Rgb = dark ? [43, 48, 57] : [236, 238, 241];
   const colours = levelColours(dark);
   return {
     open: Uint32Array.from({ length: LEVELS }, (_, level) => pixel(colours[level]!)),

@@ -1,0 +1,129 @@
+// Taking the weights home: what will be in the files, and, once they are made, what the file itself scores.
+import { Button } from "@mantine/core";
+import { downloadZip } from "client-zip";
+import { useState } from "react";
+import type { FailureParts } from "../../failure.ts";
+import type { ExportReport, SetAccuracy } from "../../session/protocol.ts";
+import { bytes, percent, whole } from "../watch/format.ts";
+import { Term } from "../watch/Term.tsx";
+import classes from "./ExportPanel.module.css";
+
+export interface ExportPanelProps {
+  /** The target as the studio scores it now; null while there is nothing to export. */
+  score: SetAccuracy | null;
+  report: ExportReport | null;
+  exporting: boolean;
+  failure: FailureParts | null;
+  /** Whether something else keeps the session busy. */
+  busy: boolean;
+  onExport: () => void;
+}
+
+function save(name: string, blob: Blob): void {
+  const url = URL.createObjectURL(blob);
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  // The browser reads the address after this turn; a minute is enough for it to begin.
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+const contents = [
+  ["model.safetensors", "merged weights, names and number format as in your file"],
+  ["config.json", "your classes as id2label, ready for transformers"],
+  ["preprocessor_config.json", "how an image is prepared"],
+] as const;
+
+export function ExportPanel({ score, report, exporting, failure, busy, onExport }: ExportPanelProps) {
+  const [packing, setPacking] = useState(false);
+
+  async function saveAll(files: ExportReport["files"]) {
+    setPacking(true);
+    try {
+      const entries = files.map(({ path, blob }) => ({ name: path, input: blob, lastModified: new Date() }));
+      save("selora-model.zip", await downloadZip(entries).blob());
+    } finally {
+      setPacking(false);
+    }
+  }
+
+  return (
+    <div className={classes.panel} aria-live="polite">
+      {report ? (
+        <>
+          <Checked score={score} report={report} />
+          <ul className={classes.files}>
+            {report.files.map(({ path, blob }) => (
+              <li key={path}>
+                <span className={classes.path}>{path}</span>
+                <span className={classes.size}>{bytes(blob.size)}</span>
+                <Button
+                  size="compact-xs"
+                  variant="default"
+                  aria-label={`Download ${path}`}
+                  onClick={() => save(path.split("/").at(-1)!, blob)}
+                >
+                  Download
+                </Button>
+              </li>
+            ))}
+          </ul>
+          <Button size="sm" loading={packing} onClick={() => saveAll(report.files)}>
+            Download all as a zip
+          </Button>
+        </>
+      ) : (
+        <>
+          <p className={classes.what}>
+            <Term word="merged">Merged weights</Term> as Hugging Face reads them. Before they are offered, the
+            file is read back and scored.
+          </p>
+          <ul className={classes.files}>
+            {contents.map(([path, what]) => (
+              <li key={path}>
+                <span className={classes.path}>{path}</span>
+                <span className={classes.content}>{what}</span>
+              </li>
+            ))}
+          </ul>
+          {failure && !exporting && (
+            <div className={classes.failure} role="alert">
+              <strong>{failure.what}</strong>
+              {failure.where && <span>{failure.where}</span>}
+              <span>{failure.remedy}</span>
+            </div>
+          )}
+          <Button size="sm" disabled={!score || busy || exporting} onClick={onExport}>
+            {exporting ? "Merging, writing, reading back …" : failure ? "Try again" : "Export merged weights"}
+          </Button>
+          {!score && <p className={classes.hint}>There is something to export once a run has ended.</p>}
+        </>
+      )}
+    </div>
+  );
+}
+
+function Checked({ score, report }: { score: SetAccuracy | null; report: ExportReport }) {
+  const { check, changed, total } = report;
+  const same = score !== null && score.correct === check.correct && score.count === check.count;
+  return (
+    <dl className={classes.checked} data-same={same || undefined}>
+      <dt>The file, read back</dt>
+      <dd>{percent(check.accuracy)}</dd>
+      <dt>The studio</dt>
+      <dd>{score ? percent(score.accuracy) : "–"}</dd>
+      <dt className={classes.verdict}>
+        {same
+          ? `✓ Same answers count: ${whole(check.correct)} of ${whole(check.count)} right on the target.`
+          : `The file gets ${whole(check.correct)} of ${whole(check.count)} right${
+              score ? `, the studio ${whole(score.correct)}` : ""
+            }: rounding to the file's number format can tip a few answers.`}
+      </dt>
+      <dt>Tensors that changed</dt>
+      <dd>
+        {whole(changed)} of {whole(total)}
+      </dd>
+    </dl>
+  );
+}

@@ -1,0 +1,149 @@
+// Every set before, after and now: accuracy, its 95 % interval as a bar, the change in points, how many images.
+import { memo } from "react";
+import { changeArrow, percent, pointsChange, whole } from "../watch/format.ts";
+import { roleNames } from "../watch/sets.ts";
+import { Term } from "../watch/Term.tsx";
+import { changedAnswers } from "./answers.ts";
+import classes from "./SetsTable.module.css";
+import { accuracyAxis, type SetRow } from "./scores.ts";
+
+export interface SetsTableProps {
+  rows: SetRow[];
+  colours: ReadonlyMap<string, string>;
+  /** Set that the details below are about; null when there are none yet. */
+  chosen: string | null;
+  onChoose: (id: string) => void;
+}
+
+/** A change of accuracy in points, with an arrow so that colour is not needed to read it. */
+export function Change({ value }: { value: number }) {
+  const arrow = changeArrow(value);
+  return (
+    <span className={classes.change} data-sign={arrow === "" ? "none" : value > 0 ? "up" : "down"}>
+      <span aria-hidden="true">{arrow}</span> {pointsChange(value)}
+    </span>
+  );
+}
+
+export const SetsTable = memo(function SetsTable({ rows, colours, chosen, onChoose }: SetsTableProps) {
+  const adjusted = rows.some((row) => row.now);
+  const live = !rows.some((row) => row.after) && rows.some((row) => row.live !== null);
+  const axis = accuracyAxis(rows);
+  return (
+    <table className={classes.table}>
+      <thead>
+        <tr>
+          <th scope="col">Set</th>
+          <th scope="col">
+            <Term word="before">Before</Term>
+          </th>
+          <th scope="col">{live ? "Live" : "After"}</th>
+          {adjusted && <th scope="col">Now</th>}
+          <th scope="col">
+            <Term word="points">Change</Term>
+          </th>
+        </tr>
+      </thead>
+      {rows.map((row) => {
+        const latest = row.now ?? row.after;
+        const value = latest?.accuracy ?? row.live;
+        const changes = row.before && latest ? changedAnswers(row.before, latest) : null;
+        const count = (latest ?? row.before)?.count;
+        return (
+          <tbody key={row.id} data-chosen={row.id === chosen || undefined}>
+            <tr>
+              <th scope="row">
+                <button
+                  type="button"
+                  onClick={() => onChoose(row.id)}
+                  aria-pressed={row.id === chosen}
+                  disabled={!latest}
+                >
+                  <span className={classes.dot} style={{ background: colours.get(row.id) }} />
+                  <span className={classes.name} title={row.name}>
+                    {row.name}
+                  </span>
+                </button>
+              </th>
+              <td>{row.before ? percent(row.before.accuracy) : "–"}</td>
+              <td data-strong={!adjusted || undefined}>
+                {row.after ? percent(row.after.accuracy) : row.live !== null ? percent(row.live) : "–"}
+              </td>
+              {adjusted && <td data-strong>{row.now ? percent(row.now.accuracy) : "–"}</td>}
+              <td>{row.before && value !== null ? <Change value={value - row.before.accuracy} /> : "–"}</td>
+            </tr>
+            <tr className={classes.second}>
+              <td colSpan={adjusted ? 5 : 4}>
+                <Intervals row={row} axis={axis} colour={colours.get(row.id) ?? "currentcolor"} />
+                <div className={classes.facts}>
+                  <span>
+                    <Term word={row.role}>{roleNames[row.role]}</Term>
+                    {count === undefined ? "" : `, ${whole(count)} images`}
+                  </span>
+                  {changes && (
+                    <span>
+                      {changes.fixed.length} fixed, {changes.broken.length} broken
+                    </span>
+                  )}
+                </div>
+              </td>
+            </tr>
+          </tbody>
+        );
+      })}
+      <tfoot>
+        <tr>
+          <td colSpan={adjusted ? 5 : 4}>
+            <div className={classes.axis}>
+              <span>{percent(axis[0]).replace(".0", "")}</span>
+              <span>
+                ○ before ● {live ? "live" : "after"}
+                {adjusted && " ◆ now"}, bars: <Term word="interval">95% interval</Term>
+              </span>
+              <span>{percent(axis[1]).replace(".0", "")}</span>
+            </div>
+          </td>
+        </tr>
+      </tfoot>
+    </table>
+  );
+});
+
+interface IntervalsProps {
+  row: SetRow;
+  axis: [number, number];
+  colour: string;
+}
+
+function Intervals({ row, axis, colour }: IntervalsProps) {
+  const [low, high] = axis;
+  const place = (share: number) => `${((share - low) / (high - low)) * 100}%`;
+  const moments = [
+    { set: row.before, kind: "before" },
+    { set: row.after, kind: "after" },
+    { set: row.now, kind: "now" },
+  ] as const;
+  return (
+    <div className={classes.plot} style={{ color: colour }} aria-hidden="true">
+      {moments.map(
+        ({ set, kind }) =>
+          set && (
+            <span key={kind}>
+              <span
+                className={classes.whisker}
+                data-kind={kind}
+                style={{
+                  left: place(set.interval[0]),
+                  width: `${((set.interval[1] - set.interval[0]) / (high - low)) * 100}%`,
+                }}
+              />
+              <span className={classes.point} data-kind={kind} style={{ left: place(set.accuracy) }} />
+            </span>
+          ),
+      )}
+      {row.live !== null && (
+        <span className={classes.point} data-kind="live" style={{ left: place(row.live) }} />
+      )}
+    </div>
+  );
+}
