@@ -7,6 +7,7 @@ import { Header } from "./header/Header.tsx";
 import { RunStrip } from "./header/RunStrip.tsx";
 import { Input } from "./input/Input.tsx";
 import { Boundary } from "./shared/Boundary.tsx";
+import { DropRunDialog } from "./shared/DropRunDialog.tsx";
 import { Failures } from "./shared/Failures.tsx";
 import { LiveRegion } from "./shared/LiveRegion.tsx";
 import { openGates } from "./state/session_store.ts";
@@ -60,6 +61,7 @@ export function App() {
           </section>
         ))}
       </main>
+      <DropRunDialog />
       <LiveRegion />
     </div>
   );
@@ -74,20 +76,22 @@ function WatchColumn() {
   const [selected, setSelected] = useState<number | null>(null);
   if (run.gates.length === 0 && !running) return <Welcome />;
   return (
-    <Watch
-      gates={run.gates}
-      frames={run.frames}
-      tau={run.recipe?.tau ?? tau}
-      selected={selected !== null && selected < run.gates.length ? selected : null}
-      onSelect={setSelected}
-      onToggle={session.toggleGate}
-      canToggle={run.result !== null && !running}
-      open={run.open}
-      steps={run.steps}
-      points={run.points}
-      before={run.before}
-      status={status}
-    />
+    <div className="panel surface">
+      <Watch
+        gates={run.gates}
+        frames={run.frames}
+        tau={run.recipe?.tau ?? tau}
+        selected={selected !== null && selected < run.gates.length ? selected : null}
+        onSelect={setSelected}
+        onToggle={session.toggleGate}
+        canToggle={run.result !== null && !running}
+        open={run.open}
+        steps={run.steps}
+        points={run.points}
+        before={run.before}
+        status={status}
+      />
+    </div>
   );
 }
 

@@ -20,6 +20,10 @@ export function DeviceBadge() {
   const locked = useSession((state) => state.running || state.reading.length > 0);
   const notices = [...linkProblems, ...engineNotices];
   const heed = notices.length > 0 || device?.reason;
+  async function choose(value: string) {
+    if (await session.mayDropRun()) await session.open(value as BackendChoice);
+  }
+
   return (
     <Popover position="bottom-end" width={330} trapFocus returnFocus>
       <Popover.Target>
@@ -61,7 +65,7 @@ export function DeviceBadge() {
               data={choices}
               value={backend}
               disabled={locked}
-              onChange={(value) => session.open(value as BackendChoice)}
+              onChange={choose}
             />
           </div>
         </div>

@@ -31,7 +31,11 @@ export function Header() {
         />
       </div>
       <div className="topbar-actions">
-        {empty && <DemoButton />}
+        {empty && (
+          <div className="demo">
+            <DemoButton />
+          </div>
+        )}
         <DeviceBadge />
         <Glossary />
         <ThemeSwitch />

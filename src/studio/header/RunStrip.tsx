@@ -124,6 +124,10 @@ function RunStatus({ lacking }: { lacking: string | null }) {
     title = result.complete ? "Done" : "Stopped early";
     detail = `${plural(result.steps, "step")} in ${formatDuration(result.seconds)}`;
     share = 1;
+  } else if (step) {
+    title = "Ended by a failure";
+    detail = `step ${formatCount(step.step)} of ${formatCount(step.steps)}; ready to start again`;
+    share = step.step / step.steps;
   } else if (lacking) {
     title = lacking;
   } else {
@@ -133,7 +137,7 @@ function RunStatus({ lacking }: { lacking: string | null }) {
   }
   return (
     <div className="strip-status">
-      <p className="clip">
+      <p className="clip" title={`${title} ${detail}`}>
         <strong>{title}</strong> <span className="dim">{detail}</span>
       </p>
       <Progress
@@ -157,13 +161,11 @@ function RunFigures() {
   const secondsLeft = useSession((state) => state.progress?.secondsLeft ?? null);
   const memory = useSession((state) => state.memory);
   const model = useSession((state) => state.model);
-  const data = useSession((state) => state.data);
   const [settled] = useDebouncedValue(recipe, 250);
 
   useEffect(() => {
-    const ready = model !== null && data.some((set) => set.role === "target");
-    if (ready && !running) void session.estimateMemory(settled);
-  }, [session, settled, model, data, running]);
+    if (model !== null && !running) void session.estimateMemory(settled);
+  }, [session, settled, model, running]);
 
   const left = running ? (secondsLeft ?? step?.secondsLeft ?? null) : null;
   return (
@@ -182,7 +184,7 @@ function RunFigures() {
             className="figure"
             aria-label={`Memory needed: ${memory ? formatBytes(memory.bytes) : "not known yet"}`}
           >
-            <span className="label">memory, about</span>
+            <span className="label">memory</span>
             <span className="value">{memory ? formatBytes(memory.bytes) : "–"}</span>
           </UnstyledButton>
         </Popover.Target>

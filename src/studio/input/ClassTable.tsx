@@ -96,6 +96,11 @@ function Mapping(props: { set: DataReport; className: string; mapsTo: string | n
         {mapsTo ?? "left out"}
       </button>
     );
+  async function map(value: string | null) {
+    setEditing(false);
+    if (value === null || value === (mapsTo ?? leftOut) || !(await session.mayDropRun())) return;
+    await session.mapClass(set.id, className, value === leftOut ? null : value);
+  }
   return (
     <Select
       aria-label={`${className} counts as`}
@@ -108,10 +113,7 @@ function Mapping(props: { set: DataReport; className: string; mapsTo: string | n
       allowDeselect={false}
       comboboxProps={{ width: 220, position: "bottom-end" }}
       onBlur={() => setEditing(false)}
-      onChange={(value) => {
-        setEditing(false);
-        if (value !== null) void session.mapClass(set.id, className, value === leftOut ? null : value);
-      }}
+      onChange={map}
     />
   );
 }

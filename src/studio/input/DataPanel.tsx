@@ -3,7 +3,7 @@ import { TextInput } from "@mantine/core";
 import { useState } from "react";
 import type { SetRole, SourceFile } from "../../session/protocol.ts";
 import { nameOfDrop, splitDrop } from "../files/dropped.ts";
-import { DemoButton } from "../shared/DemoButton.tsx";
+import { DemoLink } from "../shared/DemoButton.tsx";
 import { Panel } from "../shared/Panel.tsx";
 import { useSession, useStudio } from "../state/studio.ts";
 import { DataSet } from "./DataSet.tsx";
@@ -18,7 +18,6 @@ interface RoleWords {
   more: string;
   tree: string;
   fallback: string;
-  nameHint: string;
 }
 
 const wordsOf: Record<SetRole, RoleWords> = {
@@ -27,39 +26,36 @@ const wordsOf: Record<SetRole, RoleWords> = {
     help: "What the model is to learn: a folder of images for each class. A part is held out to measure on.",
     subject: "target images",
     empty: "Drop a folder or a zip, or choose",
-    more: "Replace it by another folder or zip",
-    tree: `my-images/        or my-images/
-├ cat/            ├ train/
-│ ├ 001.jpg       │ ├ cat/ …
-│ └ 002.png       │ └ dog/ …
-└ dog/            └ val/
-  └ 001.jpg         ├ cat/ …`,
+    more: "Replace by another",
+    tree: `my-images/      or   my-images/
+├ cat/               ├ train/
+│ ├ 001.jpg          │ ├ cat/ …
+│ └ 002.png          │ └ dog/ …
+└ dog/               └ val/
+  └ 003.jpg            └ …`,
     fallback: "Target",
-    nameHint: "",
   },
   ood: {
     title: "OOD images",
     help: "Out of distribution: the same classes in another style or place. They are never trained on; they show whether what was learned carries over.",
     subject: "OOD images",
-    empty: "Same classes, other style",
-    more: "Add another style",
+    empty: "The same classes in another style. Each folder or zip is a set of its own:",
+    more: "Another style",
     tree: `sketches/
 ├ cat/ …
 └ dog/ …`,
     fallback: "OOD",
-    nameHint: "Name, else the folder's",
   },
   retention: {
     title: "Retention images",
     help: "Images of what the model knew before, judged by its own classifier. They show what it forgets.",
     subject: "retention images",
-    empty: "Classes named as the model's own labels",
-    more: "Add another set",
+    empty: "Classes named as the model's own labels:",
+    more: "Another set",
     tree: `what-it-knew/
 ├ tabby cat/ …
 └ teapot/ …`,
     fallback: "Retention",
-    nameHint: "Name, else the folder's",
   },
 };
 
@@ -81,7 +77,8 @@ export function DataPanel({ of: role }: { of: SetRole }) {
     return free;
   }
 
-  function load(files: SourceFile[]) {
+  async function load(files: SourceFile[]) {
+    if (!(await session.mayDropRun())) return;
     const taken = new Set(role === "target" ? [] : all.map((one) => one.name));
     const parts = role === "target" ? [files] : splitDrop(files);
     for (const part of parts) {
@@ -100,26 +97,32 @@ export function DataPanel({ of: role }: { of: SetRole }) {
       {!(role === "target" && (reading || running) && !empty) && (
         <DropZone
           subject={words.subject}
-          words={empty ? words.empty : words.more}
+          words={
+            role !== "target" ? (
+              <TextInput
+                aria-label={`Name of the next set of ${words.subject}`}
+                placeholder={empty ? "Name (optional)" : words.more}
+                value={name}
+                disabled={running}
+                maxLength={60}
+                onChange={(event) => setName(event.currentTarget.value)}
+              />
+            ) : empty ? (
+              words.empty
+            ) : (
+              words.more
+            )
+          }
           accept=".zip,image/*"
           fileWord="Zip"
           disabled={running}
           onFiles={load}
         >
+          {empty && role !== "target" && <p className="dim">{words.empty}</p>}
           {empty && <pre className="tree">{words.tree}</pre>}
-          {words.nameHint && (
-            <TextInput
-              aria-label={`Name of the next set of ${words.subject}`}
-              placeholder={words.nameHint}
-              value={name}
-              disabled={running}
-              maxLength={60}
-              onChange={(event) => setName(event.currentTarget.value)}
-            />
-          )}
+          {empty && <DemoLink />}
         </DropZone>
       )}
-      {empty && role === "target" && <DemoButton fullWidth />}
     </Panel>
   );
 }

@@ -8,7 +8,7 @@ import { useStudio } from "../state/studio.ts";
 import { ClassTable } from "./ClassTable.tsx";
 
 const splits: Split[] = ["train", "val", "test"];
-const splitWords: Record<Split, string> = { train: "to train on", val: "held out", test: "test" };
+const splitWords: Record<Split, string> = { train: "to train on", val: "to validate", test: "to test" };
 
 export function DataSet({ set, locked }: { set: DataReport; locked: boolean }) {
   const { session } = useStudio();
@@ -19,6 +19,10 @@ export function DataSet({ set, locked }: { set: DataReport; locked: boolean }) {
   }));
   const mapped = set.classes.filter((one) => one.mapsTo !== null).length;
   const left = set.classes.length - mapped;
+
+  async function remove() {
+    if (await session.mayDropRun()) await session.removeData(set.id);
+  }
 
   return (
     <section className="set" aria-label={set.name}>
@@ -34,34 +38,34 @@ export function DataSet({ set, locked }: { set: DataReport; locked: boolean }) {
             color="gray"
             disabled={locked}
             aria-label={`Remove ${set.name}`}
-            onClick={() => session.removeData(set.id)}
+            onClick={remove}
           >
             <Icon name="cross" />
           </ActionIcon>
         </Tooltip>
       </div>
-      {set.role === "target" ? (
-        <span className="dim">
-          {totals
-            .filter(({ count }) => count > 0)
-            .map(({ split, count }) => `${formatCount(count)} ${splitWords[split]}`)
-            .join(", ")}
-          {set.splitOrigin === "drawn" && "; the split was drawn with the recipe's seed"}
-        </span>
-      ) : (
-        <span className={left > 0 ? "tone-warning" : "dim"}>
-          {left === 0
-            ? `All ${plural(mapped, "class", "classes")} matched`
-            : `${formatCount(mapped)} of ${plural(set.classes.length, "class", "classes")} matched, ${formatCount(left)} left out`}
-        </span>
-      )}
-      <Issues issues={set.issues} />
-      <div>
+      <div className="set-facts">
         <button type="button" className="linkish" aria-expanded={open} onClick={() => setOpen(!open)}>
           <Icon name="right" />
           {plural(set.classes.length, "class", "classes")}
         </button>
+        {set.role === "target" ? (
+          <span className="dim">
+            {totals
+              .filter(({ count }) => count > 0)
+              .map(({ split, count }) => `${formatCount(count)} ${splitWords[split]}`)
+              .join(", ")}
+          </span>
+        ) : (
+          <span className={left > 0 ? "tone-warning" : "dim"}>
+            {left === 0 ? "all matched" : `${formatCount(mapped)} matched, ${formatCount(left)} left out`}
+          </span>
+        )}
       </div>
+      {set.role === "target" && set.splitOrigin === "drawn" && (
+        <span className="dim">No validation folder: the split was drawn with the recipe's seed.</span>
+      )}
+      <Issues issues={set.issues} />
       {open && <ClassTable set={set} locked={locked} />}
     </section>
   );

@@ -8,7 +8,8 @@ import { Icon } from "../shared/Icon.tsx";
 interface DropZoneProps {
   /** What goes in, for labels: "model", "target images". */
   subject: string;
-  words: string;
+  /** One line beside the buttons, or something to type in. */
+  words: ReactNode;
   /** Ending filter of the file button, e.g. ".zip,image/*". */
   accept: string;
   fileWord: string;
@@ -57,7 +58,7 @@ export function DropZone(props: DropZoneProps) {
     >
       {props.children}
       <div className="drop-line">
-        <span className="words dim">{props.words}</span>
+        <div className="words dim">{props.words}</div>
         <Button
           variant="default"
           size="compact-xs"

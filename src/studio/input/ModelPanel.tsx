@@ -2,7 +2,7 @@
 import { ActionIcon, Button, Tooltip } from "@mantine/core";
 import { lazy, Suspense, useState } from "react";
 import type { ModelReport } from "../../session/protocol.ts";
-import { DemoButton } from "../shared/DemoButton.tsx";
+import { DemoLink } from "../shared/DemoButton.tsx";
 import { formatShort, plural } from "../shared/format.ts";
 import { Icon } from "../shared/Icon.tsx";
 import { Panel } from "../shared/Panel.tsx";
@@ -16,9 +16,9 @@ const TensorTable = lazy(() =>
 );
 
 const modelTree = `my-model/
-├ model.safetensors          the weights
-├ config.json                the shape, the labels
-└ preprocessor_config.json   how images go in`;
+├ model.safetensors     weights
+├ config.json           shape, labels
+└ preprocessor_config.json`;
 
 export function ModelPanel() {
   const { session } = useStudio();
@@ -28,7 +28,7 @@ export function ModelPanel() {
   const [tensors, setTensors] = useState(false);
 
   async function load(files: Parameters<typeof session.loadModel>[0]) {
-    if (await session.loadModel(files)) setReplacing(false);
+    if ((await session.mayDropRun()) && (await session.loadModel(files))) setReplacing(false);
   }
 
   const problems = model?.table.filter((row) => row.problem !== null).length ?? 0;
@@ -75,9 +75,9 @@ export function ModelPanel() {
           onFiles={load}
         >
           {model === null && <pre className="tree">{modelTree}</pre>}
+          {model === null && <DemoLink />}
         </DropZone>
       )}
-      {model === null && <DemoButton fullWidth />}
       {model && tensors && (
         <Suspense>
           <TensorTable rows={model.table} name={model.name} onClose={() => setTensors(false)} />
@@ -95,7 +95,9 @@ const families: Record<ModelReport["architecture"]["family"], string> = {
 function ModelFacts(props: { model: ModelReport; problems: number; onProblems: () => void }) {
   const { name, architecture: shape, preprocessing, parameters } = props.model;
   const same = (values: readonly number[]) => new Set(values).size === 1;
-  const triple = (values: readonly number[]) => (same(values) ? values.slice(0, 1) : values).join(", ");
+  const round = (value: number) => Number(value.toPrecision(4));
+  const triple = (values: readonly number[]) =>
+    (same(values) ? values.slice(0, 1) : values).map(round).join(", ");
   const resize =
     preprocessing.resize.mode === "exact"
       ? `${preprocessing.resize.width} × ${preprocessing.resize.height}`
@@ -130,10 +132,10 @@ function ModelFacts(props: { model: ModelReport; problems: number; onProblems: (
           {resize}
           {crop}, {preprocessing.interpolation}
         </dd>
-        <dt>Mean; std</dt>
-        <dd>
-          {triple(preprocessing.mean)}; {triple(preprocessing.std)}
-        </dd>
+        <dt>Mean</dt>
+        <dd>{triple(preprocessing.mean)}</dd>
+        <dt>Std</dt>
+        <dd>{triple(preprocessing.std)}</dd>
       </dl>
       {props.problems > 0 && (
         <button type="button" className="linkish" onClick={props.onProblems}>

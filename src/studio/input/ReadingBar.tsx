@@ -23,9 +23,7 @@ export function ReadingBar({ what }: { what: Reading["what"] }) {
   return (
     <div className="reading">
       <div className="row">
-        <span className="grow clip">
-          <strong>{first.name}</strong> <span className="dim">{words}</span>
-        </span>
+        <strong className="grow clip">{first.name}</strong>
         {active && what !== "demo" && (
           <Button
             size="compact-xs"
@@ -45,7 +43,10 @@ export function ReadingBar({ what }: { what: Reading["what"] }) {
         size={4}
         aria-label={`Reading ${first.name}`}
       />
-      {mine.length > 1 && <span className="dim">and {mine.length - 1} more after it</span>}
+      <span className="dim clip">
+        {words}
+        {mine.length > 1 && `; ${mine.length - 1} more after it`}
+      </span>
     </div>
   );
 }

@@ -106,7 +106,8 @@ function Field({ name, recipe, locked }: { name: RecipeKey; recipe: Recipe; lock
   const { recipe: store } = useStudio();
   const id = useId();
   const bounds = boundsOf(name);
-  const { label, explanation } = recipeWords[name];
+  const { label: words, explanation } = recipeWords[name];
+  const label = words.replace("(lambda)", "λ").replace("(tau)", "τ");
   const idle = recipe.method === "lora" && gateSettings.includes(name);
   const put = (value: unknown) => store.change({ [name]: value });
 

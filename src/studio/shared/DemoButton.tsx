@@ -4,18 +4,23 @@ import { notifications } from "@mantine/notifications";
 import { useSession, useStudio } from "../state/studio.ts";
 import { Icon } from "./Icon.tsx";
 
-export function DemoButton(props: Pick<ButtonProps, "size" | "variant" | "fullWidth">) {
+function useDemo() {
   const { session, recipe } = useStudio();
   const busy = useSession((state) => state.running || state.reading.length > 0);
   const loading = useSession((state) => state.reading.some((one) => one.what === "demo"));
 
   async function load() {
+    if (!(await session.mayDropRun())) return;
     const demoRecipe = await session.loadDemo(recipe.getState().recipe.seed);
     if (demoRecipe === null) return;
     recipe.change(demoRecipe);
     notifications.show({ message: "The demo is loaded. Press Start to adapt the model.", autoClose: 6000 });
   }
+  return { load, busy, loading };
+}
 
+export function DemoButton(props: Pick<ButtonProps, "size" | "variant">) {
+  const { load, busy, loading } = useDemo();
   return (
     <Button
       variant="light"
@@ -27,5 +32,18 @@ export function DemoButton(props: Pick<ButtonProps, "size" | "variant" | "fullWi
     >
       Try the demo
     </Button>
+  );
+}
+
+/** The same for a panel that teaches what to drop: a quieter line in it. */
+export function DemoLink() {
+  const { load, busy } = useDemo();
+  return (
+    <div>
+      <button type="button" className="linkish" disabled={busy} onClick={load}>
+        <Icon name="spark" />
+        Nothing at hand? Try the demo
+      </button>
+    </div>
   );
 }

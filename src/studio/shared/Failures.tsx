@@ -23,8 +23,9 @@ export function Failures() {
       {failures.map(({ id, parts }) => (
         <Alert
           key={id}
+          className="failure"
           color="red"
-          variant="light"
+          variant="default"
           title={titles[parts.code]}
           icon={<Icon name="error" />}
           withCloseButton

@@ -4,7 +4,7 @@ import { Tooltip, UnstyledButton } from "@mantine/core";
 export function Help({ term, text }: { term: string; text: string }) {
   return (
     <Tooltip label={text} events={{ hover: true, focus: true, touch: true }}>
-      <UnstyledButton className="help" aria-label={`${term}: ${text}`}>
+      <UnstyledButton className="help" aria-label={`About ${term}`} aria-description={text}>
         ?
       </UnstyledButton>
     </Tooltip>

@@ -77,6 +77,8 @@ export interface StudioState {
   stopping: boolean;
   exporting: boolean;
   run: RunState;
+  /** Set while the person is asked whether the last run may be dropped. */
+  asked: { goOn: (yes: boolean) => void } | null;
 }
 
 const emptyRun: RunState = {
@@ -112,6 +114,8 @@ export interface SessionStore extends StoreApi<StudioState> {
   /** Fetches the built-in demo and loads all of it; gives the recipe it is tuned to, or null when it failed. */
   loadDemo(seed: number): Promise<Partial<Recipe> | null>;
   removeData(id: string): Promise<void>;
+  /** True when there is no finished run, or the person agrees to drop it: what it was made of is about to change. */
+  mayDropRun(): Promise<boolean>;
   mapClass(id: string, className: string, mapsTo: string | null): Promise<void>;
   estimateMemory(recipe: Recipe): Promise<void>;
   train(recipe: Recipe): Promise<void>;
@@ -158,6 +162,7 @@ export function createSessionStore(
     stopping: false,
     exporting: false,
     run: emptyRun,
+    asked: null,
   }));
   const { getState: get, setState: set } = store;
   const setRun = (changes: Partial<RunState>) => set(({ run }) => ({ run: { ...run, ...changes } }));
@@ -265,14 +270,30 @@ export function createSessionStore(
     return value;
   }
 
+  /** The engine forgets a run once what it was made of changes, and so does the page. */
+  function dropRun(): void {
+    forgetImages();
+    set({ run: emptyRun });
+  }
+
+  /** Sets' matches depend on the model's labels and the target's classes: ask again after either changed. */
+  async function refreshMatches(): Promise<void> {
+    for (const { id, role } of get().data) {
+      if (role === "target") continue;
+      const report = await attempt(() => session.mapClasses(id, {}));
+      if (report) putReport(report);
+    }
+  }
+
+  function putReport(report: DataReport): void {
+    set(({ data }) => ({ data: data.map((one) => (one.id === report.id ? report : one)) }));
+  }
+
   // Blob addresses of shown images, oldest first; the oldest is given back when there are too many.
   const addresses = new Map<string, Promise<string>>();
-  function forgetImages(prefix = ""): void {
-    for (const [key, address] of addresses) {
-      if (!key.startsWith(prefix)) continue;
-      addresses.delete(key);
-      address.then(URL.revokeObjectURL, () => {});
-    }
+  function forgetImages(): void {
+    for (const address of addresses.values()) address.then(URL.revokeObjectURL, () => {});
+    addresses.clear();
   }
 
   // A slider that moves asks faster than the engine answers: only the last wish counts.
@@ -315,7 +336,9 @@ export function createSessionStore(
 
     async open(choice) {
       const device = await attempt(() => session.open(choice));
-      if (device) set({ device, backend: choice });
+      if (!device) return;
+      set({ device, backend: choice });
+      dropRun();
     },
 
     async loadModel(files, answers) {
@@ -323,20 +346,19 @@ export function createSessionStore(
       const model = await reading("model", name, () => session.loadModel(files, answers ?? {}));
       if (model === null) return false;
       const answered = answers !== undefined || model.questions.length === 0;
-      set({ model, modelFiles: files, answered, run: emptyRun, memory: null });
+      dropRun();
+      set({ model, modelFiles: files, answered, memory: null });
+      await refreshMatches();
       return true;
     },
 
     async loadData(role, name, files, seed) {
       const report = await reading(role, name, () => session.loadData(role, name, files, seed));
       if (report === null) return false;
-      const replaced = (one: DataReport) =>
-        one.id === report.id || (role === "target" && one.role === "target");
-      for (const one of get().data.filter(replaced)) forgetImages(`${one.id}/`);
-      set((state) => ({
-        data: [...state.data.filter((one) => !replaced(one)), report],
-        ...(role === "target" && { run: emptyRun, memory: null }),
-      }));
+      dropRun();
+      const replaced = (one: DataReport) => one.role === role && (role === "target" || one.name === name);
+      set(({ data }) => ({ data: [...data.filter((one) => !replaced(one)), report] }));
+      if (role === "target") await refreshMatches();
       return true;
     },
 
@@ -358,11 +380,19 @@ export function createSessionStore(
         return true;
       });
       if (!done) return;
-      forgetImages(`${id}/`);
-      set((state) => ({
-        data: state.data.filter((one) => one.id !== id),
-        ...(state.data.some((one) => one.id === id && one.role === "target") && { run: emptyRun }),
-      }));
+      dropRun();
+      set(({ data }) => ({ data: data.filter((one) => one.id !== id) }));
+    },
+
+    mayDropRun() {
+      if (get().run.result === null) return Promise.resolve(true);
+      return new Promise((resolve) => {
+        const goOn = (yes: boolean) => {
+          set({ asked: null });
+          resolve(yes);
+        };
+        set({ asked: { goOn } });
+      });
     },
 
     async mapClass(id, className, mapsTo) {
@@ -370,7 +400,9 @@ export function createSessionStore(
       if (!before) return;
       const mapping = Object.fromEntries(before.classes.map((one) => [one.name, one.mapsTo]));
       const report = await attempt(() => session.mapClasses(id, { ...mapping, [className]: mapsTo }));
-      if (report) set(({ data }) => ({ data: data.map((one) => (one.id === id ? report : one)) }));
+      if (!report) return;
+      dropRun();
+      putReport(report);
     },
 
     async estimateMemory(recipe) {

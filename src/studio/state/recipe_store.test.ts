@@ -1,0 +1,116 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { defaultRecipe, type Recipe } from "../../session/recipe.ts";
+import {
+  type AddressBar,
+  boundsOf,
+  createRecipeStore,
+  type RecipeKey,
+  readRecipe,
+  recipeKeys,
+  writeRecipe,
+} from "./recipe_store.ts";
+
+/** Any recipe within its bounds. */
+const anyRecipe = fc.record(
+  Object.fromEntries(
+    recipeKeys.map((key) => {
+      const bounds = boundsOf(key);
+      if (bounds.kind === "choice") return [key, fc.constantFrom(...bounds.options)];
+      if (bounds.whole) return [key, fc.integer({ min: bounds.min, max: bounds.max })];
+      // Some lower bounds are exclusive.
+      return [key, fc.double({ min: bounds.min + 1e-9, max: bounds.max, noNaN: true })];
+    }),
+  ) as { [K in RecipeKey]: fc.Arbitrary<Recipe[K]> },
+);
+
+function addressWith(hash: string): AddressBar & { hash: string; change(hash: string): void } {
+  let listener = () => {};
+  return {
+    hash,
+    read() {
+      return this.hash;
+    },
+    write(next) {
+      this.hash = next;
+    },
+    onChange(next) {
+      listener = next;
+    },
+    change(next) {
+      this.hash = next;
+      listener();
+    },
+  };
+}
+
+test("a link reproduces the recipe it was made from", () => {
+  fc.assert(
+    fc.property(anyRecipe, (recipe) => {
+      expect(readRecipe(`#${writeRecipe(recipe)}`)).toEqual({ recipe, problems: [] });
+    }),
+  );
+});
+
+test("the default recipe leaves the address empty", () => {
+  expect(writeRecipe(defaultRecipe)).toBe("");
+  expect(writeRecipe({ ...defaultRecipe, rank: 8 })).toBe("rank=8");
+});
+
+test.each([
+  ["rank=0", "rank"],
+  ["rank=4.5", "rank"],
+  ["rank=", "rank"],
+  ["rank=many", "rank"],
+  ["rank=1e999", "rank"],
+  ["method=magic", "method"],
+  ["learningRate=-1", "learningRate"],
+  ["seed=4294967296", "seed"],
+])("%s falls back to the default and is said to", (hash, key) => {
+  const { recipe, problems } = readRecipe(`#${hash}&epochs=3`);
+  expect(recipe).toEqual({ ...defaultRecipe, epochs: 3 });
+  expect(problems).toHaveLength(1);
+  expect(problems[0]).toContain(key);
+  expect(problems[0]).toContain(String(defaultRecipe[key as RecipeKey]));
+});
+
+test("a setting that does not exist is named, whatever it is called", () => {
+  for (const key of ["images", "__proto__", "constructor", "toString"]) {
+    const { recipe, problems } = readRecipe(`#${key}=1`);
+    expect(recipe).toEqual(defaultRecipe);
+    expect(problems[0]).toContain(key);
+  }
+});
+
+test("any address at all gives a recipe that can be run", () => {
+  fc.assert(
+    fc.property(fc.string(), (hash) => {
+      const { recipe } = readRecipe(hash);
+      expect(readRecipe(writeRecipe(recipe)).problems).toEqual([]);
+    }),
+  );
+});
+
+test("bounds come from the schema", () => {
+  expect(boundsOf("rank")).toEqual({ kind: "number", min: 1, max: 128, whole: true });
+  expect(boundsOf("tau")).toEqual({ kind: "number", min: 0, max: 1, whole: false });
+  expect(boundsOf("granularity")).toEqual({ kind: "choice", options: ["block", "layer", "matrix"] });
+});
+
+test("the store writes every change to the address and follows it", () => {
+  const address = addressWith("#rank=8");
+  const store = createRecipeStore(address);
+  expect(store.getState().recipe.rank).toBe(8);
+
+  store.change({ lambda: 0.5 });
+  expect(address.hash).toBe("rank=8&lambda=0.5");
+  store.change({ rank: 0 });
+  expect(store.getState().recipe.rank).toBe(8);
+
+  address.change("#method=lora&batch=x");
+  expect(store.getState().recipe).toEqual({ ...defaultRecipe, method: "lora" });
+  expect(store.getState().problems).toHaveLength(1);
+
+  store.reset();
+  expect(address.hash).toBe("");
+});

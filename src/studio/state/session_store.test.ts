@@ -1,0 +1,323 @@
+import { expect, test, vi } from "vitest";
+import { Failure } from "../../failure.ts";
+import type {
+  DataReport,
+  Evaluation,
+  GateFrame,
+  GateInfo,
+  ModelReport,
+  RunResult,
+  Session,
+  SessionEvent,
+  SetRole,
+} from "../../session/protocol.ts";
+import { defaultRecipe } from "../../session/recipe.ts";
+import { createSessionStore, openGates } from "./session_store.ts";
+
+const gates: GateInfo[] = [0, 1].map((id) => ({
+  id,
+  layer: id,
+  column: "mlp",
+  matrices: ["fc1"],
+  parameters: 8,
+}));
+const evaluation = (strength: number, open: Uint8Array): Evaluation => ({ sets: [], open, strength });
+const frame = (step: number, open = [1, 1]): GateFrame => ({
+  step,
+  scores: Float32Array.of(0.2, 0.2),
+  open: Uint8Array.from(open),
+  sensitivity: new Float32Array(2),
+  deltaNorm: new Float32Array(2),
+});
+const result: RunResult = {
+  recipe: defaultRecipe,
+  gates,
+  final: frame(9, [1, 0]),
+  before: evaluation(1, new Uint8Array(2)),
+  after: evaluation(1, Uint8Array.of(1, 0)),
+  complete: true,
+  steps: 9,
+  seconds: 1,
+};
+const modelReport = (name: string): ModelReport => ({
+  name,
+  parameters: 1,
+  questions: [],
+  table: [],
+  architecture: {
+    family: "hf-vit",
+    imageSize: 8,
+    patchSize: 4,
+    hiddenSize: 4,
+    layers: 2,
+    heads: 1,
+    mlpSize: 8,
+    activation: "gelu",
+    layerNormEps: 1e-6,
+    qkvBias: true,
+    prefixTokens: 1,
+    labels: null,
+  },
+  preprocessing: {
+    resize: { mode: "exact", height: 8, width: 8 },
+    crop: null,
+    interpolation: "bilinear",
+    mean: [0, 0, 0],
+    std: [1, 1, 1],
+  },
+});
+
+let setCount = 0;
+const dataReport = (role: SetRole, name: string): DataReport => ({
+  id: `set-${++setCount}`,
+  role,
+  name,
+  classes: [{ name: "cat", counts: { train: 1, val: 1, test: 0 }, mapsTo: null }],
+  mappable: [],
+  splitOrigin: "drawn",
+  issues: [],
+  count: 2,
+});
+
+/** A store over a session whose answers a test decides; events wait until `flush`. */
+function setUp(overrides: Partial<Session> = {}) {
+  const listeners: ((event: SessionEvent) => void)[] = [];
+  const scheduled: (() => void)[] = [];
+  const reports = new Map<string, DataReport>();
+  const session: Session = {
+    open: async () => ({ backend: "wasm", adapter: "WASM", reason: null }),
+    loadModel: async (files) => modelReport(files[0]?.path ?? ""),
+    loadData: async (role, name) => {
+      const report = dataReport(role, name);
+      reports.set(report.id, report);
+      return report;
+    },
+    removeData: async () => {},
+    mapClasses: async (id) => reports.get(id) ?? dataReport("ood", id),
+    estimateMemory: async () => ({ bytes: 1, parts: [] }),
+    train: async () => result,
+    pause: async () => {},
+    resume: async () => {},
+    stop: async () => {},
+    adjust: async (open, strength) => evaluation(strength, open),
+    exportMerged: async () => ({ files: [], check: {} as never, changed: 0, total: 0, notes: [] }),
+    image: async () => new Blob(),
+    subscribe: (listener) => {
+      listeners.push(listener);
+      return () => {};
+    },
+    ...overrides,
+  };
+  const store = createSessionStore(session, (flush) => scheduled.push(flush));
+  return {
+    store,
+    emit: (event: SessionEvent) => listeners.forEach((listener) => void listener(event)),
+    flush: () => scheduled.splice(0).forEach((flush) => void flush()),
+    scheduled,
+  };
+}
+
+const files = (path: string) => [{ path, blob: new Blob() }];
+const bad = new Failure({
+  code: "bad-file",
+  what: "It is cut off.",
+  where: "a.safetensors",
+  remedy: "Get it again.",
+});
+
+test("events of one frame are one update, in their order", () => {
+  const { store, emit, flush, scheduled } = setUp();
+  const updates = vi.fn();
+  store.subscribe(updates);
+  emit({ kind: "started", recipe: defaultRecipe, gates, steps: 9 });
+  for (let step = 1; step <= 50; step++) emit({ kind: "gates", frame: frame(step) });
+  emit({ kind: "status", status: "training" });
+  expect(updates).not.toHaveBeenCalled();
+  expect(scheduled).toHaveLength(1);
+  flush();
+  expect(updates).toHaveBeenCalledTimes(1);
+  expect(store.getState().run.frames.map((one) => one.step)).toEqual(
+    Array.from({ length: 50 }, (_, i) => i + 1),
+  );
+  expect(store.getState().status).toBe("training");
+});
+
+test("a frame without news of a kind keeps that kind's array, so that charts do not draw again", () => {
+  const { store, emit, flush } = setUp();
+  emit({ kind: "gates", frame: frame(1) });
+  flush();
+  const { frames } = store.getState().run;
+  emit({ kind: "notice", text: "No WebGPU here." });
+  flush();
+  expect(store.getState().run.frames).toBe(frames);
+  expect(store.getState().notices).toEqual(["No WebGPU here."]);
+});
+
+test("a long run is held within bounds", () => {
+  const { store, emit, flush } = setUp();
+  for (let step = 1; step <= 3000; step++) emit({ kind: "gates", frame: frame(step) });
+  flush();
+  const { frames } = store.getState().run;
+  expect(frames.length).toBeLessThanOrEqual(600);
+  expect(frames[0]?.step).toBe(1);
+  expect(frames.at(-1)?.step).toBe(3000);
+});
+
+test("a new run begins with empty histories", () => {
+  const { store, emit, flush } = setUp();
+  emit({ kind: "gates", frame: frame(7) });
+  emit({ kind: "started", recipe: defaultRecipe, gates, steps: 9 });
+  emit({ kind: "gates", frame: frame(1) });
+  flush();
+  expect(store.getState().run.frames.map((one) => one.step)).toEqual([1]);
+});
+
+test("a model that cannot be read leaves the one before it in place, and says why once", async () => {
+  let calls = 0;
+  const { store, emit } = setUp({
+    loadModel: async () => {
+      if (++calls === 1) return modelReport("good");
+      throw bad;
+    },
+  });
+  await store.loadModel(files("good/config.json"));
+  emit({ kind: "failure", failure: bad.parts });
+  expect(await store.loadModel(files("bad/config.json"))).toBe(false);
+  const { model, failures, reading } = store.getState();
+  expect(model?.name).toBe("good");
+  expect(failures.map((one) => one.parts)).toEqual([bad.parts]);
+  expect(reading).toEqual([]);
+  store.dismissFailure(failures[0]?.id ?? -1);
+  expect(store.getState().failures).toEqual([]);
+});
+
+test("what the person cancelled is no failure", async () => {
+  const { store } = setUp({
+    loadData: async () => {
+      throw new Failure({ code: "cancelled", what: "Cancelled.", remedy: "Nothing." });
+    },
+  });
+  expect(await store.loadData("ood", "sketches", files("a.zip"), 0)).toBe(false);
+  expect(store.getState().failures).toEqual([]);
+});
+
+test("open questions wait for the person's answer", async () => {
+  const question = { key: "heads", question: "How many heads?", usual: "3" } as const;
+  const { store } = setUp({ loadModel: async () => ({ ...modelReport("m"), questions: [question] }) });
+  await store.loadModel(files("m/model.safetensors"));
+  expect(store.getState().answered).toBe(false);
+  await store.loadModel(store.getState().modelFiles, { heads: 3 });
+  expect(store.getState().answered).toBe(true);
+});
+
+test("a target replaces the target, an OOD set replaces only its namesake", async () => {
+  const { store } = setUp();
+  await store.loadData("target", "one", files("a"), 0);
+  await store.loadData("ood", "sketch", files("b"), 0);
+  await store.loadData("ood", "photo", files("c"), 0);
+  await store.loadData("target", "two", files("d"), 0);
+  await store.loadData("ood", "photo", files("e"), 0);
+  expect(
+    store
+      .getState()
+      .data.filter((one) => one.role === "target")
+      .map((one) => one.name),
+  ).toEqual(["two"]);
+  expect(store.getState().data).toHaveLength(3);
+});
+
+test("a class mapped by hand is sent with all the others as they are", async () => {
+  const mapClasses = vi.fn(async (id: string) => ({ ...dataReport("ood", "x"), id }));
+  const { store } = setUp({
+    mapClasses,
+    loadData: async (role, name) => ({
+      ...dataReport(role, name),
+      classes: ["a", "b"].map((one) => ({ name: one, counts: { train: 0, val: 1, test: 0 }, mapsTo: one })),
+    }),
+  });
+  await store.loadData("ood", "x", files("x"), 0);
+  const id = store.getState().data[0]?.id ?? "";
+  await store.mapClass(id, "b", null);
+  expect(mapClasses).toHaveBeenLastCalledWith(id, { a: "a", b: null });
+});
+
+test("a finished run can be toggled, scaled and reset", async () => {
+  const { store } = setUp();
+  await store.train(defaultRecipe);
+  expect([...(openGates(store.getState().run) ?? [])]).toEqual([1, 0]);
+
+  store.toggleGate(1);
+  expect([...(store.getState().run.open ?? [])]).toEqual([1, 1]);
+  await vi.waitFor(() => expect([...(store.getState().run.current?.open ?? [])]).toEqual([1, 1]));
+  expect([...result.final.open]).toEqual([1, 0]);
+
+  store.setStrength(0.5);
+  await vi.waitFor(() => expect(store.getState().run.current?.strength).toBe(0.5));
+  store.resetAdjustment();
+  await vi.waitFor(() => expect(store.getState().run.current).toBeNull());
+  expect(store.getState().run).toMatchObject({ open: null, strength: 1 });
+});
+
+test("while the engine measures, only the last position of the slider waits", async () => {
+  const answers: (() => void)[] = [];
+  const adjust = vi.fn(
+    (open: Uint8Array, strength: number) =>
+      new Promise<Evaluation>((resolve) => answers.push(() => resolve(evaluation(strength, open)))),
+  );
+  const { store } = setUp({ adjust });
+  await store.train(defaultRecipe);
+  for (const strength of [0.9, 0.8, 0.7, 0.6]) store.setStrength(strength);
+  answers.shift()?.();
+  await vi.waitFor(() => expect(adjust).toHaveBeenCalledTimes(2));
+  answers.shift()?.();
+  await vi.waitFor(() => expect(store.getState().run.current?.strength).toBe(0.6));
+  expect(adjust.mock.calls.map(([, strength]) => strength)).toEqual([0.9, 0.6]);
+});
+
+test("a toggle that fails puts gates and strength back to what was measured last", async () => {
+  const { store } = setUp({
+    adjust: async () => {
+      throw bad;
+    },
+  });
+  await store.train(defaultRecipe);
+  store.toggleGate(0);
+  expect([...(store.getState().run.open ?? [])]).toEqual([0, 0]);
+  await vi.waitFor(() => expect(store.getState().run.open).toBeNull());
+  expect(store.getState().failures).toHaveLength(1);
+});
+
+test("an export is withdrawn once a gate was toggled", async () => {
+  const { store } = setUp();
+  await store.train(defaultRecipe);
+  await store.exportMerged();
+  expect(store.getState().run.exportReport).not.toBeNull();
+  store.toggleGate(0);
+  expect(store.getState().run.exportReport).toBeNull();
+});
+
+test("a failed export is shown where it was asked for", async () => {
+  const { store } = setUp({
+    exportMerged: async () => {
+      throw bad;
+    },
+  });
+  await store.train(defaultRecipe);
+  await store.exportMerged();
+  expect(store.getState().run.exportFailure).toEqual(bad.parts);
+  expect(store.getState().exporting).toBe(false);
+});
+
+test("a finished run is dropped only after the person agreed, and then with its numbers", async () => {
+  const { store } = setUp();
+  expect(await store.mayDropRun()).toBe(true);
+  await store.train(defaultRecipe);
+  const first = store.mayDropRun();
+  store.getState().asked?.goOn(false);
+  expect(await first).toBe(false);
+  const second = store.mayDropRun();
+  store.getState().asked?.goOn(true);
+  expect(await second).toBe(true);
+  await store.loadData("target", "other", files("x"), 0);
+  expect(store.getState().run).toMatchObject({ result: null, gates: [], before: null });
+});
