@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { fixture } from "../checkpoint/fixtures/load.ts";
 import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
-import { readSafetensors } from "../checkpoint/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../checkpoint/safetensors.ts";
 import type { Checkpoint, ModelAnswers } from "../checkpoint/types.ts";
 import { Failure } from "../failure.ts";
 import { writeMerged } from "./merged.ts";
@@ -93,6 +93,27 @@ test("names stay as the source spells them; a base gets its classifier's prefix"
     "classifier.weight",
     "classifier.bias",
   ]);
+});
+
+test("a DeiT base without prefix and head becomes a DeiT classifier", async () => {
+  const files = await Promise.all(
+    fixture("deit").map(async ({ path, blob }) => {
+      if (!path.endsWith(".safetensors")) return { path, blob };
+      const { tensors, metadata } = await readSafetensors(blob, path);
+      const base = tensors
+        .filter(({ name }) => name.startsWith("deit."))
+        .map((tensor) => ({ ...tensor, name: tensor.name.slice("deit.".length) }));
+      return { path, blob: writeSafetensors(base, metadata) };
+    }),
+  );
+  const base = await openCheckpoint(files, {});
+  expect(base.architecture).toMatchObject({ family: "hf-deit", prefixTokens: 2, labels: null });
+  const merged = await writeMerged(base, await changesFor(base), labels);
+  const after = await openCheckpoint(merged.files, {});
+  expect(after.source.prefix).toBe("deit.");
+  expect(after.architecture).toEqual({ ...base.architecture, labels });
+  const whole = (await openCheckpoint(fixture("deit"), {})).table.map((row) => row.name);
+  expect(after.table.map((row) => row.name).sort()).toEqual(whole.sort());
 });
 
 test("config.json has the new classes and class name, and keeps what it had", async () => {
