@@ -207,12 +207,20 @@ async function gather(
   }
   if (unsafe.length > 0) {
     issues.push(
-      issue("warning", `${plural(unsafe.length, "name")} lead out of the folder and are left out.`, unsafe),
+      issue(
+        "warning",
+        `${plural(unsafe.length, "file")} whose name leads out of the folder ${are(unsafe.length)} left out.`,
+        unsafe,
+      ),
     );
   }
   if (oversized.length > 0) {
     issues.push(
-      issue("warning", `${plural(oversized.length, "file")} larger than 256 MB are left out.`, oversized),
+      issue(
+        "warning",
+        `${plural(oversized.length, "file")} larger than 256 MB ${are(oversized.length)} left out.`,
+        oversized,
+      ),
     );
   }
   return { found, folders };
@@ -256,7 +264,7 @@ async function onlyImages(found: FoundFile[], issues: DataIssue[]): Promise<Foun
     issues.push(
       issue(
         "warning",
-        `${plural(pictures.length, "picture")} of a kind that is not read (${kinds}) are left out; save them as PNG or JPEG.`,
+        `${plural(pictures.length, "picture")} of a kind that is not read (${kinds}) ${are(pictures.length)} left out; PNG and JPEG are read.`,
         pictures,
       ),
     );
@@ -265,7 +273,7 @@ async function onlyImages(found: FoundFile[], issues: DataIssue[]): Promise<Foun
     issues.push(
       issue(
         "note",
-        `${plural(rest.length, "file")} ${rest.length === 1 ? "is" : "are"} not an image and left out.`,
+        `${plural(rest.length, "file")} that ${are(rest.length)} no image ${are(rest.length)} left out.`,
         rest,
       ),
     );
@@ -326,7 +334,7 @@ function intoSplits(name: string, placed: Placed[], options: ListOptions, issues
       issues.push(
         issue(
           "warning",
-          `${plural(ignored.length, "image")} beside the folders ${list(splitFolders as string[])} are left out.`,
+          `${plural(ignored.length, "image")} beside the folders ${list(splitFolders as string[])} ${are(ignored.length)} left out.`,
           ignored,
         ),
       );
@@ -348,7 +356,7 @@ function intoSplits(name: string, placed: Placed[], options: ListOptions, issues
     issues.push(
       issue(
         "warning",
-        `${plural(loose.length, "image")} outside the class folders ${loose.length === 1 ? "is" : "are"} left out.`,
+        `${plural(loose.length, "image")} outside the class folders ${are(loose.length)} left out.`,
         loose,
       ),
     );
@@ -407,7 +415,7 @@ function intoClasses(
     issues.push(
       issue(
         "warning",
-        `Class ${folder} has no training image; its ${plural(paths.length, "image")} elsewhere are left out.`,
+        `Class ${folder} has no training image; its ${plural(paths.length, "image")} elsewhere ${are(paths.length)} left out.`,
         paths,
       ),
     );
@@ -436,7 +444,7 @@ function reportEmptyFolders(folders: string[], images: FoundFile[], issues: Data
     issues.push(
       issue(
         "warning",
-        `${plural(empty.length, "folder")} without an image ${empty.length === 1 ? "is" : "are"} no class.`,
+        `${plural(empty.length, "folder")} without an image ${are(empty.length)} no class.`,
         empty,
       ),
     );
@@ -489,8 +497,8 @@ function reportLabelCollisions(
   issues.push(
     issue(
       "warning",
-      `${plural(torn.length, "image")} ${torn.length === 1 ? "is" : "are"} in more than one class (${list(names)}), ` +
-        "so that no model can be right about them.",
+      `${plural(torn.length, "image")} ${are(torn.length)} in more than one class (${list(names)}), ` +
+        "so that no model can be right there.",
       torn.flat().map((i) => images[i]?.file.path as string),
     ),
   );
@@ -536,7 +544,7 @@ function reportCopiesAcrossSplits(copies: number[][], items: ImageItem[], issues
   issues.push(
     issue(
       "warning",
-      `${plural(crossing.length, "image")} ${crossing.length === 1 ? "is" : "are"} in more than one of ${list(splits)}; ` +
+      `${plural(crossing.length, "image")} ${are(crossing.length)} in more than one of ${list(splits)}; ` +
         "scores will look better than they are.",
       crossing.flat().map((i) => items[i]?.path as string),
     ),
@@ -575,6 +583,10 @@ function issue(severity: DataIssue["severity"], text: string, paths: string[] = 
 
 function plural(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
+
+function are(count: number): string {
+  return count === 1 ? "is" : "are";
 }
 
 /** "a, b, c and 4 more". */

@@ -9,6 +9,10 @@ export function normaliseName(name: string): string {
   return bare === "" ? folded : bare;
 }
 
+function firstPart(label: string): string {
+  return (label.split(",")[0] as string).trim();
+}
+
 /** Names that mean the same, e.g. `tench, Tinca tinca`: the whole and each part between commas. */
 function synonyms(label: string): string[] {
   return [
@@ -23,9 +27,9 @@ function synonyms(label: string): string[] {
 /**
  * For each of `names`, the index in `labels` that it means, or null.
  *
- * Tried in turn: the very same text, the same normalised text, the same first part before a comma, any part in common.
- * The first of these that fits any label decides, and only when it fits exactly one: ImageNet has two labels `crane`,
- * and guessing between them would be wrong half the time.
+ * Tried in turn: the very same text, the very same part before a comma (ImageNet's `Cardigan` is a dog and its
+ * `cardigan` a garment), both again normalised, any part in common. The first of these that fits any label decides,
+ * and only when it fits exactly one: ImageNet has two labels `crane`, and a guess would be wrong half the time.
  */
 export function matchClasses(
   names: readonly string[],
@@ -33,8 +37,9 @@ export function matchClasses(
 ): Map<string, number | null> {
   const rules: ((name: string) => string[])[] = [
     (name) => [name],
+    (name) => [firstPart(name)],
     (name) => [normaliseName(name)],
-    (name) => [normaliseName(name.split(",")[0] as string)],
+    (name) => [normaliseName(firstPart(name))],
     (name) => synonyms(name).map(normaliseName),
   ];
   const indexes = rules.map((keys) => {
