@@ -83,6 +83,7 @@ test("the architecture of a ViT, an F16 one, a base, a DeiT with two heads", asy
     layerNormEps: 1e-12,
     qkvBias: true,
     prefixTokens: 1,
+    distillationHead: false,
     labels: ["cat", "dog", "a bird, of any kind", "été", "__proto__"],
   });
   expect((await openCheckpoint(fixture("vit-f16"), {})).architecture).toEqual(vit);
@@ -95,14 +96,21 @@ test("the architecture of a ViT, an F16 one, a base, a DeiT with two heads", asy
   expect(base.architecture).toEqual({ ...vit, labels: null });
   expect(base.source.prefix).toBe("");
   const teacher = await openCheckpoint(fixture("deit-teacher"), {});
-  expect(teacher.architecture).toEqual({ ...vit, family: "hf-deit", prefixTokens: 2 });
+  expect(teacher.architecture).toEqual({
+    ...vit,
+    family: "hf-deit",
+    prefixTokens: 2,
+    distillationHead: true,
+  });
   expect(teacher.source.prefix).toBe("deit.");
   expect(teacher.roles.get("pos_embed")).toEqual({
     shape: [18, 24],
     source: "deit.embeddings.position_embeddings",
   });
   expect(teacher.roles.get("head_dist.weight")?.shape).toEqual([5, 24]);
-  expect((await openCheckpoint(fixture("deit"), {})).roles.has("head_dist.weight")).toBe(false);
+  const deit = await openCheckpoint(fixture("deit"), {});
+  expect(deit.architecture).toEqual({ ...vit, family: "hf-deit", prefixTokens: 2 });
+  expect(deit.roles.has("head_dist.weight")).toBe(false);
 });
 
 test("legacy and version 5 names end in the same roles", async () => {

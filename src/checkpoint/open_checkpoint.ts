@@ -107,6 +107,7 @@ export async function openCheckpoint(files: SourceFile[], answers: ModelAnswers)
     heads,
     activation,
     layerNormEps,
+    distillationHead: [...vit.uses.values()].some(({ role }) => role === "head_dist.weight"),
     labels: classes === null ? null : nameClasses(classes, said?.labels, table),
   };
   const prepared = readPreprocessing(

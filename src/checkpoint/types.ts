@@ -22,6 +22,9 @@ export interface Architecture {
   qkvBias: boolean;
   /** CLS, or CLS and the distillation token of DeiT. */
   prefixTokens: 1 | 2;
+  /** Whether the classifier has a second head, on the distillation token (`head_dist.*`). A DeiT may have the token
+   *  and not the head: DeiTForImageClassification, which is also what an export is. `openCheckpoint` always says. */
+  distillationHead?: boolean;
   /** Labels of the checkpoint's own classifier, in order of its rows; null when the file has no classifier. */
   labels: string[] | null;
 }
