@@ -51,7 +51,7 @@ test.each([
   "%s comes back with the change, the new head and the rest byte-identical",
   async (name, dtype) => {
     const { before, changes, merged, after } = await exported(name);
-    expect(after.architecture).toEqual({ ...before.architecture, labels });
+    expect(after.architecture).toEqual({ ...before.architecture, labels, distillationHead: false });
     expect(after.preprocessing).toEqual(before.preprocessing);
     expect(after.table.every((row) => row.role !== null && row.problem === null)).toBe(true);
     expect(after.table.every((row) => row.dtype === dtype)).toBe(true);
