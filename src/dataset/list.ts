@@ -165,13 +165,13 @@ async function gather(
     const path = safePath(file.path);
     if (path === null) {
       unsafe.push(file.path);
-    } else if (isHidden(path)) {
-    } else if (/\.zip$/i.test(path)) {
+    } else if (/\.zip$/i.test(path) && !isHidden(path)) {
       const listing = await openZip({ path, blob: file.blob });
+      // One by one: spreading a hundred thousand arguments overflows the stack.
       for (const entry of listing.files) all.push(entry);
-      folders.push(...listing.folders.filter((folder) => !isHidden(folder)));
-      unsafe.push(...listing.unsafe);
-      oversized.push(...listing.oversized);
+      for (const folder of listing.folders) if (!isHidden(folder)) folders.push(folder);
+      for (const entry of listing.unsafe) unsafe.push(entry);
+      for (const entry of listing.oversized) oversized.push(entry);
     } else {
       all.push(fromSource(path, file.blob));
     }
@@ -209,7 +209,7 @@ async function gather(
     issues.push(
       issue(
         "warning",
-        `${plural(unsafe.length, "file")} whose name leads out of the folder ${are(unsafe.length)} left out.`,
+        `${plural(unsafe.length, "file")} whose name leads out of the folder, or nowhere, ${are(unsafe.length)} left out.`,
         unsafe,
       ),
     );
@@ -284,65 +284,69 @@ async function onlyImages(found: FoundFile[], issues: DataIssue[]): Promise<Foun
 
 /** Takes off folders that hold everything else, as long as class folders remain below. */
 function stripRoots(images: Placed[]): Placed[] {
-  let placed = images;
-  for (;;) {
-    const root = placed[0]?.folders[0];
-    const shared = root !== undefined && placed.every((image) => image.folders[0] === root);
-    if (!shared || !placed.some((image) => image.folders.length >= 2)) return placed;
-    placed = placed.map((image) => ({ file: image.file, folders: image.folders.slice(1) }));
+  let depth = 0;
+  for (; ; depth++) {
+    const root = images[0]?.folders[depth];
+    const shared = root !== undefined && images.every((image) => image.folders[depth] === root);
+    if (!shared || !images.some((image) => image.folders.length >= depth + 2)) break;
   }
+  return images.map((image) => ({ file: image.file, folders: image.folders.slice(depth) }));
+}
+
+function splitOf(folder: string): Split | undefined {
+  return SPLIT_NAMES.get(folder.toLowerCase());
 }
 
 /** Tells split folders from class folders, and takes every image's class folder. */
 function intoSplits(name: string, placed: Placed[], options: ListOptions, issues: DataIssue[]): Labelled[] {
-  const groups = groupBy(placed, (image) => image.folders[0] ?? null);
-  const loose = (groups.get(null) ?? []).map((image) => image.file.path);
-  groups.delete(null);
+  const loose = placed.filter((image) => image.folders.length === 0).map((image) => image.file.path);
+  const groups = groupBy(
+    placed.filter((image) => image.folders.length > 0),
+    (image) => image.folders[0] as string,
+  );
   // A split folder holds folders; a class that happens to be called "train" (beside "bus") holds images.
   const splitFolders = [...groups.keys()].filter(
     (folder) =>
-      folder !== null &&
-      SPLIT_NAMES.has(folder.toLowerCase()) &&
-      groups.get(folder)?.some((image) => image.folders.length >= 2),
+      splitOf(folder) !== undefined && groups.get(folder)?.some((image) => image.folders.length >= 2),
   );
-  const found = new Set(splitFolders.map((folder) => SPLIT_NAMES.get(folder?.toLowerCase() ?? "")));
+  const found = new Set(splitFolders.map(splitOf));
   const onlySplits = splitFolders.length > 0 && splitFolders.length === groups.size;
   const labelled: Labelled[] = [];
   if (onlySplits || (found.has("train") && found.size >= 2)) {
     if (options.needsSplit && !found.has("train")) {
       throw new Failure({
         code: "bad-data",
-        what: `There are folders ${list(splitFolders as string[])}, but none called train.`,
+        what: `There are folders ${list(splitFolders)}, but none called train.`,
         where: name,
         remedy: "Add a train folder, or drop class folders only and let a validation split be drawn.",
       });
     }
     const ignored: string[] = [];
     for (const [folder, images] of groups) {
-      if (!splitFolders.includes(folder)) {
-        ignored.push(...images.map((image) => image.file.path));
+      const split = splitOf(folder);
+      if (split === undefined || !splitFolders.includes(folder)) {
+        for (const image of images) ignored.push(image.file.path);
         continue;
       }
-      const split = SPLIT_NAMES.get((folder as string).toLowerCase()) as Split;
       const inside = images.map((image) => ({ file: image.file, folders: image.folders.slice(1) }));
       for (const image of stripRoots(inside)) {
-        const folder = image.folders[0];
-        if (folder === undefined) loose.push(image.file.path);
-        else labelled.push({ file: image.file, split, folder });
+        const label = image.folders[0];
+        if (label === undefined) loose.push(image.file.path);
+        else labelled.push({ file: image.file, split, folder: label });
       }
     }
     if (ignored.length > 0) {
       issues.push(
         issue(
           "warning",
-          `${plural(ignored.length, "image")} beside the folders ${list(splitFolders as string[])} ${are(ignored.length)} left out.`,
+          `${plural(ignored.length, "image")} beside the folders ${list(splitFolders)} ${are(ignored.length)} left out.`,
           ignored,
         ),
       );
     }
   } else {
     for (const [folder, images] of groups) {
-      for (const image of images) labelled.push({ file: image.file, split: null, folder: folder as string });
+      for (const image of images) labelled.push({ file: image.file, split: null, folder });
     }
   }
   if (labelled.length === 0) {

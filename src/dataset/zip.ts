@@ -35,7 +35,10 @@ const MAX_RATIO = 200;
 /** Below this many bytes in all, no ratio is suspicious. */
 const HARMLESS_BYTES = 1024 ** 3;
 
-/** `path` with forward slashes and without empty or `.` parts; null when it climbs out or names nothing. */
+/** Folders inside folders, at most; a name made of thousands is made to waste time. */
+const MAX_PARTS = 64;
+
+/** `path` with forward slashes and without empty or `.` parts; null when it climbs out, names nothing or never ends. */
 export function safePath(path: string): string | null {
   const parts = path
     .replaceAll("\\", "/")
@@ -43,6 +46,7 @@ export function safePath(path: string): string | null {
     .filter((part) => part !== "" && part !== ".");
   const unsafe =
     parts.length === 0 ||
+    parts.length > MAX_PARTS ||
     parts.includes("..") ||
     // biome-ignore lint/suspicious/noControlCharactersInRegex: a NUL in a name is exactly what is looked for
     /\u0000/.test(path) ||
