@@ -3,7 +3,13 @@
 import { Select, useComputedColorScheme } from "@mantine/core";
 import { type ReactNode, useId, useMemo, useRef, useState } from "react";
 import type { FailureParts } from "../../failure.ts";
-import type { AccuracyPoint, Evaluation, ExportReport, GateInfo } from "../../session/protocol.ts";
+import type {
+  AccuracyPoint,
+  Evaluation,
+  ExportReport,
+  GateInfo,
+  SetAccuracy,
+} from "../../session/protocol.ts";
 import { Panel } from "../shared/Panel.tsx";
 import { setColours } from "../watch/sets.ts";
 import type { SessionStatus } from "../watch/Watch.tsx";
@@ -127,8 +133,8 @@ interface DetailsProps {
   names: { value: string; label: string }[];
   chosen: string;
   onChoose: (id: string) => void;
-  before: NonNullable<ReturnType<typeof setRows>[number]["before"]>;
-  latest: NonNullable<ReturnType<typeof setRows>[number]["after"]>;
+  before: SetAccuracy;
+  latest: SetAccuracy;
   colour: string;
   dark: boolean;
   imageUrl: CompareProps["imageUrl"];

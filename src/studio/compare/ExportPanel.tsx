@@ -53,6 +53,11 @@ export function ExportPanel({ score, report, exporting, failure, busy, onExport 
       {report ? (
         <>
           <Checked score={score} report={report} />
+          {report.notes.map((note) => (
+            <p key={note} className={classes.note}>
+              {note}
+            </p>
+          ))}
           <ul className={classes.files}>
             {report.files.map(({ path, blob }) => (
               <li key={path}>
@@ -115,7 +120,7 @@ function Checked({ score, report }: { score: SetAccuracy | null; report: ExportR
       <dd>{score ? percent(score.accuracy) : "–"}</dd>
       <dt className={classes.verdict}>
         {same
-          ? `✓ Same answers count: ${whole(check.correct)} of ${whole(check.count)} right on the target.`
+          ? `✓ The same score: ${whole(check.correct)} of ${whole(check.count)} right on the target.`
           : `The file gets ${whole(check.correct)} of ${whole(check.count)} right${
               score ? `, the studio ${whole(score.correct)}` : ""
             }: rounding to the file's number format can tip a few answers.`}

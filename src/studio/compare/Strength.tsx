@@ -14,11 +14,7 @@ export interface StrengthProps {
   disabled: boolean;
 }
 
-const marks = [
-  { value: 0, label: "before" },
-  { value: 0.5, label: "half" },
-  { value: 1, label: "as trained" },
-];
+const marks = [{ value: 0 }, { value: 0.5 }, { value: 1 }];
 
 export function Strength({ strength, onStrength, disabled }: StrengthProps) {
   // The thumb follows the hand at once; between moves it shows what holds.
@@ -26,7 +22,7 @@ export function Strength({ strength, onStrength, disabled }: StrengthProps) {
   const send = useThrottledCallback(onStrength, PAUSE_MS);
   const value = held ?? strength;
   return (
-    <div className={classes.strength}>
+    <div>
       <div className={classes.top}>
         <Term word="strength">Strength of the change</Term>
         <output>{value.toFixed(2)}</output>
@@ -49,6 +45,11 @@ export function Strength({ strength, onStrength, disabled }: StrengthProps) {
           onStrength(final);
         }}
       />
+      <div className={classes.ends} aria-hidden="true">
+        <span>before</span>
+        <span>half</span>
+        <span>as trained</span>
+      </div>
     </div>
   );
 }

@@ -17,16 +17,17 @@ import { Panel } from "../shared/Panel.tsx";
 import classes from "./Curves.module.css";
 import { roundUp } from "./colour.ts";
 import { decimal, percent, whole } from "./format.ts";
-import { type CurveRow, curveRows, curvesCsv, type PhaseSpan } from "./series.ts";
+import { type CurveRow, curveRows, curvesCsv, type PhaseSpan, phaseSpans } from "./series.ts";
 import { setColours } from "./sets.ts";
 import { Term } from "./Term.tsx";
 
-const POINTS = 400;
+// A step every other pixel is as fine as the eye follows here.
+const POINTS = 300;
 
 const HEIGHTS = { accuracy: 168, loss: 112, open: 112 };
 
 /** The charts are redrawn this often at most: they cost more than the heatmap and say less per second. */
-const REDRAW_MS = 500;
+const REDRAW_MS = 1000;
 
 export interface CurvesProps {
   steps: StepReport[];
@@ -34,7 +35,6 @@ export interface CurvesProps {
   before: Evaluation | null;
   gateCount: number;
   total: number;
-  phases: PhaseSpan[];
   /** Step at which the timeline stands; null while it follows the run. */
   playhead: number | null;
   dark: boolean;
@@ -78,8 +78,9 @@ export const Curves = memo(function Curves(props: CurvesProps) {
 });
 
 const Charts = memo(function Charts(props: CurvesProps) {
-  const { steps, points, before, gateCount, total, phases, playhead, dark } = props;
+  const { steps, points, before, gateCount, total, playhead, dark } = props;
   const rows = useMemo(() => curveRows(steps, points, before, POINTS), [steps, points, before]);
+  const phases = useMemo(() => phaseSpans(steps), [steps]);
   const sets = useMemo(() => {
     const known = new Map<string, AccuracyPoint["sets"][number]>();
     for (const set of before?.sets ?? []) known.set(set.id, set);
@@ -144,7 +145,7 @@ const Charts = memo(function Charts(props: CurvesProps) {
               name={set.name}
               stroke={colours.get(set.id)}
               strokeWidth={2}
-              dot={points.length <= 30 ? { r: 2.5, strokeWidth: 0, fill: colours.get(set.id) } : false}
+              dot={false}
               connectNulls
               isAnimationActive={false}
             />

@@ -68,7 +68,6 @@ export const Timeline = memo(function Timeline(props: TimelineProps) {
       help="Every gate over the whole run. Drag, or use the arrow keys, and the blocks above show that moment."
       actions={
         <div className={classes.top}>
-          <span>{label}</span>
           <span className={classes.live}>
             {at !== null ? (
               <Button size="compact-xs" onClick={() => onAt(null)}>
@@ -78,6 +77,7 @@ export const Timeline = memo(function Timeline(props: TimelineProps) {
               running && frames.length > 0 && "● live"
             )}
           </span>
+          <span>{label}</span>
         </div>
       }
     >

@@ -161,7 +161,6 @@ export function Watch(props: WatchProps) {
         before={before}
         gateCount={gates.length}
         total={total}
-        phases={phases}
         playhead={moment === null ? null : (frame?.step ?? null)}
         dark={dark}
       />

@@ -1,0 +1,114 @@
+import { MantineProvider } from "@mantine/core";
+import { renderToStaticMarkup } from "react-dom/server";
+import { describe, expect, it } from "vitest";
+import type { Evaluation, ExportReport, SetAccuracy, SetRole } from "../../session/protocol.ts";
+import { ExportPanel, type ExportPanelProps } from "./ExportPanel.tsx";
+import { Scoreboard, type ScoreboardProps } from "./Scoreboard.tsx";
+
+function set(id: string, role: SetRole, correct: number): SetAccuracy {
+  return {
+    id,
+    role,
+    name: id,
+    count: 200,
+    correct,
+    accuracy: correct / 200,
+    interval: [0, 1],
+    perClass: [],
+    predictions: new Int32Array(),
+    labels: new Int32Array(),
+    names: [],
+  };
+}
+
+const evaluation = (...sets: SetAccuracy[]): Evaluation => ({ sets, open: new Uint8Array(), strength: 1 });
+
+/** What a person reads, tags left out. */
+function read(markup: string): string {
+  return markup
+    .replace(/<style.*?<\/style>|<script.*?<\/script>/g, "")
+    .replace(/<[^>]+>/g, " ")
+    .replace(/\s+/g, " ")
+    .trim();
+}
+
+const shown = (node: React.ReactNode) =>
+  read(renderToStaticMarkup(<MantineProvider>{node}</MantineProvider>));
+
+describe("Scoreboard", () => {
+  const board = (more: Partial<ScoreboardProps>) =>
+    shown(
+      <Scoreboard before={null} current={null} openCount={null} gateCount={null} points={[]} {...more} />,
+    );
+
+  it("shows dashes while nothing is known", () => {
+    expect(board({})).toBe("Target – OOD – Retention – Open blocks –");
+  });
+
+  it("shows each value with its change since before", () => {
+    const before = evaluation(set("t", "target", 120), set("a", "ood", 100), set("b", "ood", 60));
+    const current = evaluation(set("t", "target", 160), set("a", "ood", 90), set("b", "ood", 60));
+    expect(board({ before, current, openCount: 3, gateCount: 24 })).toBe(
+      "Target 80.0% ▲ +20.0 points since before OOD 37.5% ▼ −2.5 points since before " +
+        "Retention – Open blocks 3 of 24",
+    );
+  });
+
+  it("marks a live value as approximate, and a final one not", () => {
+    const before = evaluation(set("t", "target", 120));
+    const sets = [{ id: "t", role: "target" as const, name: "t", accuracy: 0.7 }];
+    const points = [{ step: 4, epoch: 1, sets }];
+    expect(board({ before, points })).toContain("Target ≈ 70.0% ▲ +10.0");
+    expect(board({ before, points, current: before })).toContain("Target 60.0% 0.0");
+  });
+});
+
+describe("ExportPanel", () => {
+  const report = (correct: number): ExportReport => ({
+    files: [{ path: "model.safetensors", blob: new Blob(["12345"]) }],
+    check: set("t", "target", correct),
+    changed: 26,
+    total: 200,
+    notes: ["The distillation head is left out."],
+  });
+  const panel = (more: Partial<ExportPanelProps>) =>
+    shown(
+      <ExportPanel
+        score={set("t", "target", 160)}
+        report={null}
+        exporting={false}
+        failure={null}
+        busy={false}
+        onExport={() => {}}
+        {...more}
+      />,
+    );
+
+  it("says whether the file read back scores what the studio scores", () => {
+    const same = panel({ report: report(160) });
+    expect(same).toContain("The same score: 160 of 200 right");
+    expect(same).toContain("26 of 200");
+    expect(same).toContain("model.safetensors 5 B Download");
+    expect(same).toContain("The distillation head is left out.");
+    const other = panel({ report: report(157) });
+    expect(other).toContain("157 of 200 right, the studio 160");
+    expect(other).not.toContain("The same score");
+  });
+
+  it("offers no file that was not read back", () => {
+    expect(panel({})).not.toContain("Download");
+    expect(panel({ exporting: true })).toContain("reading back");
+  });
+
+  it("says what went wrong and what to do", () => {
+    const failure = {
+      code: "state",
+      what: "It broke.",
+      where: "head.weight",
+      remedy: "Export again.",
+    } as const;
+    const text = panel({ failure });
+    expect(text).toContain("It broke. head.weight Export again.");
+    expect(text).toContain("Try again");
+  });
+});
