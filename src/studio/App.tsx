@@ -1,8 +1,8 @@
 // The page: what goes in on the left, what happens in the middle, what came out on the right; three tabs where there
 // is no room for three columns. Watch and Compare are pure, so this is where the stores meet them.
 import { Tabs } from "@mantine/core";
-import { useMediaQuery } from "@mantine/hooks";
-import { lazy, Suspense, useState } from "react";
+import { useMediaQuery, useThrottledValue } from "@mantine/hooks";
+import { lazy, memo, Suspense, useDeferredValue, useRef, useState } from "react";
 import { Header } from "./header/Header.tsx";
 import { RunStrip } from "./header/RunStrip.tsx";
 import { Input } from "./input/Input.tsx";
@@ -16,7 +16,9 @@ import { Welcome } from "./Welcome.tsx";
 
 // Charts come in chunks of their own: the page can be used before they are there.
 const Watch = lazy(() => import("./watch/Watch.tsx").then(({ Watch }) => ({ default: Watch })));
-const Compare = lazy(() => import("./compare/Compare.tsx").then(({ Compare }) => ({ default: Compare })));
+const Compare = memo(
+  lazy(() => import("./compare/Compare.tsx").then(({ Compare }) => ({ default: Compare }))),
+);
 
 const columns = [
   { id: "input", title: "Input", label: "What goes in", Content: Input },
@@ -69,35 +71,46 @@ export function App() {
 
 function WatchColumn() {
   const { session } = useStudio();
-  const run = useSession((state) => state.run);
+  // Charts may lag behind by a moment; what a person presses must not.
+  const run = useDeferredValue(useSession((state) => state.run));
+  // Curves are dear to draw and slow to change: twice a second is live enough.
+  const steps = useThrottledValue(run.steps, 500);
   const status = useSession((state) => state.status);
   const running = useSession((state) => state.running);
   const tau = useRecipe((state) => state.recipe.tau);
   const [selected, setSelected] = useState<number | null>(null);
   if (run.gates.length === 0 && !running) return <Welcome />;
   return (
-    <div className="panel surface">
-      <Watch
-        gates={run.gates}
-        frames={run.frames}
-        tau={run.recipe?.tau ?? tau}
-        selected={selected !== null && selected < run.gates.length ? selected : null}
-        onSelect={setSelected}
-        onToggle={session.toggleGate}
-        canToggle={run.result !== null && !running}
-        open={run.open}
-        steps={run.steps}
-        points={run.points}
-        before={run.before}
-        status={status}
-      />
-    </div>
+    <Watch
+      gates={run.gates}
+      frames={run.frames}
+      tau={run.recipe?.tau ?? tau}
+      selected={selected !== null && selected < run.gates.length ? selected : null}
+      onSelect={setSelected}
+      onToggle={session.toggleGate}
+      canToggle={run.result !== null && !running}
+      open={run.open}
+      steps={steps}
+      points={run.points}
+      before={run.before}
+      status={status}
+    />
   );
+}
+
+/** The same array as long as it says the same: a frame that opens and closes nothing draws no table again. */
+function useSteady(open: Uint8Array | null): Uint8Array | null {
+  const kept = useRef(open);
+  const same =
+    kept.current?.length === open?.length && kept.current?.every((one, i) => one === open?.[i]) !== false;
+  if (!same) kept.current = open;
+  return kept.current;
 }
 
 function ResultsColumn() {
   const { session } = useStudio();
   const run = useSession((state) => state.run);
+  const open = useSteady(openGates(run));
   const status = useSession((state) => state.status);
   const exporting = useSession((state) => state.exporting);
   return (
@@ -107,7 +120,7 @@ function ResultsColumn() {
       current={run.current}
       points={run.points}
       gates={run.gates}
-      open={openGates(run)}
+      open={open}
       strength={run.strength}
       onStrength={session.setStrength}
       onToggle={session.toggleGate}

@@ -1,6 +1,6 @@
 // What the studio knows: owns the Session, turns its events and answers into one plain state, and holds the actions
-// that panels call. Free of React; the hooks beside it are thin. Events are gathered and applied once a frame, so
-// that a fast run costs the page one update a frame and no more.
+// that panels call. Free of React; the hooks beside it are thin. Events are gathered and applied together, at most ten
+// times a second, so that a fast run leaves the page its frames.
 import { createStore, type StoreApi } from "zustand/vanilla";
 import { Failure, type FailureParts } from "../../failure.ts";
 import type {
@@ -101,10 +101,18 @@ const stepLimit = 1500;
 const pointLimit = 500;
 const imageLimit = 400;
 
-/** Calls back at the next frame, or soon where frames do not come because the tab is hidden. */
-function atNextFrame(callback: () => void): void {
-  if (document.hidden) setTimeout(callback, 250);
-  else requestAnimationFrame(callback);
+/** Milliseconds from one update to the next: numbers that change faster cannot be read. */
+const pace = 100;
+let lastUpdate = 0;
+
+/** Calls back with a frame, `pace` after the last time; a hidden tab has no frames, and no hurry. */
+function atPace(callback: () => void): void {
+  const update = () => {
+    lastUpdate = performance.now();
+    callback();
+  };
+  if (document.hidden) setTimeout(update, 250);
+  else setTimeout(() => requestAnimationFrame(update), Math.max(0, lastUpdate + pace - performance.now()));
 }
 
 export interface SessionStore extends StoreApi<StudioState> {
@@ -143,7 +151,7 @@ export function openGates(run: RunState): Uint8Array | null {
  */
 export function createSessionStore(
   session: Session,
-  schedule: (flush: () => void) => void = atNextFrame,
+  schedule: (flush: () => void) => void = atPace,
 ): SessionStore {
   const store = createStore<StudioState>(() => ({
     backend: "auto",
