@@ -1,6 +1,6 @@
 // The numbers of one block and its score over time; without a block, which ones are open. Its size never changes,
 // so that moving over the heatmap moves nothing else.
-import { Button } from "@mantine/core";
+import { Button, CloseButton } from "@mantine/core";
 import { memo, useMemo } from "react";
 import type { GateFrame, GateInfo } from "../../session/protocol.ts";
 import classes from "./BlockDetail.module.css";
@@ -11,6 +11,8 @@ import { Term } from "./Term.tsx";
 export interface BlockDetailProps {
   gates: GateInfo[];
   gate: GateInfo | null;
+  /** Whether the gate stays here when the pointer leaves it. */
+  pinned: boolean;
   frames: GateFrame[];
   /** Index of the frame shown; -1 without frames. */
   at: number;
@@ -47,6 +49,7 @@ export const BlockDetail = memo(function BlockDetail(props: BlockDetailProps) {
 
 function OneBlock({
   gate,
+  pinned,
   frames,
   at,
   open,
@@ -54,6 +57,7 @@ function OneBlock({
   scoreMax,
   canToggle,
   onToggle,
+  onSelect,
 }: BlockDetailProps & { gate: GateInfo }) {
   const frame = frames[at];
   const isOpen = open?.[gate.id] === 1;
@@ -68,6 +72,7 @@ function OneBlock({
             {isOpen ? "● open" : "closed"}
           </span>
         )}
+        {pinned && <CloseButton size="xs" aria-label="Back to all blocks" onClick={() => onSelect(null)} />}
       </div>
       <p className={classes.what}>{byHand ? "Set by hand." : heldWords(gate, isOpen, since, frames)}</p>
       <dl className={classes.numbers}>

@@ -328,12 +328,10 @@ interface TipProps {
   payload?: readonly { payload?: CurveRow }[];
 }
 
-function Tip({ row, children }: { row: CurveRow; children: ReactNode }) {
+function Tip({ head, children }: { head: string; children: ReactNode }) {
   return (
     <div className={classes.tip}>
-      <span className={classes.tipHead}>
-        step {whole(row.step)}, epoch {row.epoch}
-      </span>
+      <span className={classes.tipHead}>{head}</span>
       {children}
     </div>
   );
@@ -349,14 +347,14 @@ interface AccuracyTipProps extends TipProps {
 }
 
 function AccuracyTip({ sets, colours, ...tip }: AccuracyTipProps) {
-  const row = rowOf(tip);
-  if (!row || Object.keys(row.accuracy).length === 0) return null;
+  const measured = rowOf(tip)?.measured;
+  if (!measured) return null;
   return (
-    <Tip row={row}>
+    <Tip head={`measured at step ${whole(measured.step)}`}>
       {sets.map((set) => (
         <span key={set.id}>
           <span className={classes.swatch} style={{ background: colours.get(set.id) }} /> {set.name}{" "}
-          <b>{row.accuracy[set.id] === undefined ? "–" : percent(row.accuracy[set.id]! / 100)}</b>
+          <b>{measured.accuracy[set.id] === undefined ? "–" : percent(measured.accuracy[set.id]! / 100)}</b>
         </span>
       ))}
     </Tip>
@@ -367,7 +365,7 @@ function LossTip(tip: TipProps) {
   const row = rowOf(tip);
   if (!row || row.loss === null) return null;
   return (
-    <Tip row={row}>
+    <Tip head={`step ${whole(row.step)}, epoch ${row.epoch}`}>
       <span>
         loss <b>{decimal(row.loss)}</b>
       </span>
@@ -382,7 +380,7 @@ function OpenTip({ gateCount, ...tip }: TipProps & { gateCount: number }) {
   const row = rowOf(tip);
   if (!row || row.open === null) return null;
   return (
-    <Tip row={row}>
+    <Tip head={`step ${whole(row.step)}, epoch ${row.epoch}`}>
       <span>
         open <b>{row.open}</b> of {gateCount}
       </span>

@@ -17,7 +17,7 @@ export const GateTable = memo(function GateTable({ gates, frame, open }: GateTab
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
     <section className={classes.tableScroll} tabIndex={0} aria-label="Blocks as a table">
-      <Table stickyHeader className={classes.table}>
+      <Table stickyHeader verticalSpacing={4} horizontalSpacing="xs" className={classes.table}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Layer</Table.Th>

@@ -37,7 +37,7 @@ export function cellText(value: number, metric: Metric): string {
   if (!Number.isFinite(value)) return "–";
   if (metric === "score") return value.toFixed(2).replace("-", "−");
   if (metric === "change") return `${(value * 100).toFixed(value < 0.0995 ? 1 : 0)}%`;
-  return quantity(value);
+  return quantity(value, 2);
 }
 
 const metricNames: Record<Metric, string> = { score: "score", sensitivity: "sensitivity", change: "change" };

@@ -128,6 +128,7 @@ export function Watch(props: WatchProps) {
               <BlockDetail
                 gates={gates}
                 gate={gate}
+                pinned={gate !== null && gate.id === selected}
                 frames={frames}
                 at={index}
                 open={shownOpen}

@@ -21,7 +21,13 @@ it("writes quantities of any size", () => {
     "−0.500",
     "–",
   ]);
-  expect([0, 0.01234, 0.0000123, 250000].map(quantity)).toEqual(["0", "0.0123", "1.2e−5", "2.5e+5"]);
+  expect([0, 0.01234, 0.0000123, 250000].map((value) => quantity(value))).toEqual([
+    "0",
+    "0.0123",
+    "1.2e−5",
+    "2.5e+5",
+  ]);
+  expect(quantity(0.01234, 2)).toBe("0.012");
   expect(whole(1234567.4)).toBe("1,234,567");
 });
 

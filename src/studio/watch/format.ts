@@ -26,12 +26,12 @@ export function decimal(value: number): string {
   return text.replace("-", "−");
 }
 
-/** A quantity that spans magnitudes: three significant digits, "1.2e−5" when tiny. */
-export function quantity(value: number): string {
+/** A quantity that spans magnitudes: `digits` significant digits, "1.2e−5" when tiny. */
+export function quantity(value: number, digits = 3): string {
   if (!Number.isFinite(value)) return "–";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  return (size < 1e-3 || size >= 1e5 ? value.toExponential(1) : value.toPrecision(3)).replace(/-/g, "−");
+  return (size < 1e-4 || size >= 1e5 ? value.toExponential(1) : value.toPrecision(digits)).replace(/-/g, "−");
 }
 
 /** 1234567 as "1,234,567". */

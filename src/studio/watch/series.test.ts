@@ -108,6 +108,15 @@ describe("curveRows", () => {
     expect(rows[1]).toMatchObject({ step: 6, loss: null, accuracy: { t: 60 } });
   });
 
+  it("tells at every step what was measured last", () => {
+    const rows = curveRows([report(2), report(5), report(8)], [point(5, 0.5)], null, 400);
+    expect(rows.map((row) => row.measured)).toEqual([
+      null,
+      { step: 5, accuracy: { t: 50 } },
+      { step: 5, accuracy: { t: 50 } },
+    ]);
+  });
+
   it("starts at what was measured before", () => {
     const set = {
       ...point(0, 0.4).sets[0]!,

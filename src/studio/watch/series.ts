@@ -69,6 +69,8 @@ export interface CurveRow {
   smoothed: number | null;
   open: number | null;
   accuracy: Record<string, number>;
+  /** The last accuracies at or before this step, and the step at which they were measured; for the crosshair. */
+  measured: { step: number; accuracy: Record<string, number> } | null;
 }
 
 /**
@@ -87,7 +89,7 @@ export function curveRows(
   const rows = new Map<number, CurveRow>();
   if (before) {
     const accuracy = Object.fromEntries(before.sets.map((set) => [set.id, set.accuracy * 100]));
-    rows.set(0, { step: 0, epoch: 0, loss: null, smoothed: null, open: null, accuracy });
+    rows.set(0, { step: 0, epoch: 0, loss: null, smoothed: null, open: null, accuracy, measured: null });
   }
   for (const index of thin(losses, limit - Math.min(points.length, ofPoints) - rows.size)) {
     const report = steps[index]!;
@@ -98,6 +100,7 @@ export function curveRows(
       smoothed: Number.isFinite(smoothed[index]) ? smoothed[index]! : null,
       open: report.open,
       accuracy: {},
+      measured: null,
     });
   }
   const mean = points.map(
@@ -105,11 +108,25 @@ export function curveRows(
   );
   for (const index of thin(mean, ofPoints)) {
     const { step, epoch, sets } = points[index]!;
-    const row = rows.get(step) ?? { step, epoch, loss: null, smoothed: null, open: null, accuracy: {} };
+    const row = rows.get(step) ?? {
+      step,
+      epoch,
+      loss: null,
+      smoothed: null,
+      open: null,
+      accuracy: {},
+      measured: null,
+    };
     for (const set of sets) row.accuracy[set.id] = set.accuracy * 100;
     rows.set(step, row);
   }
-  return [...rows.values()].sort((first, second) => first.step - second.step);
+  const sorted = [...rows.values()].sort((first, second) => first.step - second.step);
+  let measured: CurveRow["measured"] = null;
+  for (const row of sorted) {
+    if (Object.keys(row.accuracy).length > 0) measured = { step: row.step, accuracy: row.accuracy };
+    row.measured = measured;
+  }
+  return sorted;
 }
 
 /** Steps of the whole run as its last report says, or 0 while nothing is known. */
