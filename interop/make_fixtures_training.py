@@ -21,7 +21,7 @@ from transformers import (
     ViTForImageClassification,
 )
 
-from selective_lora import MATRICES, Recipe, Run, SelectiveLora, backbone
+from selective_lora import MATRICES, Recipe, Run, SelectiveLora, backbone, linear_probe
 
 SRC = Path(__file__).resolve().parent.parent / "src"
 MEAN, STD = [0.5, 0.4, 0.3], [0.5, 0.6, 0.7]
@@ -109,7 +109,8 @@ def random_pixels(count, seed):
 def save(path, tensors, **metadata):
     path.parent.mkdir(parents=True, exist_ok=True)
     stored = {k: (t.detach().float() if t.is_floating_point() else t).contiguous().clone() for k, t in tensors.items()}
-    save_file(stored, path, metadata={k: json.dumps(v) for k, v in metadata.items()})
+    # One entry: several would be written in random order, and the file would never be the same twice.
+    save_file(stored, path, metadata={"fixture": json.dumps(metadata)})
     print(f"{path.relative_to(SRC)}: {path.stat().st_size} bytes")
 
 
@@ -140,7 +141,8 @@ def network_fixture(name, spec):
         family="hf-vit" if spec["kind"] == "vit" else "hf-deit", imageSize=SIZE, patchSize=PATCH,
         hiddenSize=spec["D"], layers=spec["layers"], heads=spec["heads"], mlpSize=spec["M"],
         activation=ACTIVATION[spec["act"]], layerNormEps=spec["eps"], qkvBias=spec["bias"],
-        prefixTokens=1 if spec["kind"] == "vit" else 2, labels=["a", "b", "c", "d", "e"],
+        prefixTokens=1 if spec["kind"] == "vit" else 2, distillationHead=spec["kind"] == "deit",
+        labels=["a", "b", "c", "d", "e"],
     )  # fmt: skip
     tensors = internal_weights(model) | {
         "pixels": pixels,
@@ -276,9 +278,33 @@ def trajectory_fixture():
     save(SRC / "training" / "fixtures" / "trajectory.safetensors", tensors, recipes=recipes)
 
 
+def probe_fixture():
+    """The linear probe on features of three overlapping classes, far from standardised."""
+    generator = torch.Generator().manual_seed(4)
+    centres = torch.randn(3, 12, generator=generator) * 0.8
+    scale, shift = torch.rand(12, generator=generator) * 3 + 0.1, torch.randn(12, generator=generator) * 2
+    labels = torch.arange(90) % 3
+    features = (centres[labels] + torch.randn(90, 12, generator=generator)) * scale + shift
+    features = features.float().double()
+    train, val = (features[:60], labels[:60]), (features[60:], labels[60:])
+    weight, bias, l2 = linear_probe(*train, 3, val)
+    fixed = linear_probe(*train, 3)
+    print("probe l2", l2)
+    save(
+        SRC / "training" / "fixtures" / "probe.safetensors",
+        {
+            "features": train[0], "labels": train[1].int(), "val_features": val[0], "val_labels": val[1].int(),
+            "logits": F.linear(val[0], weight.double(), bias.double()),
+            "fixed_logits": F.linear(val[0], fixed[0].double(), fixed[1].double()),
+        },
+        l2=l2,
+    )  # fmt: skip
+
+
 if __name__ == "__main__":
     for name, spec in NETWORKS.items():
         network_fixture(name, spec)
     for name, cases in CASES.items():
         gradient_fixture(name, NETWORKS[name], cases)
+    probe_fixture()
     trajectory_fixture()

@@ -25,7 +25,7 @@ import type { Adaptation, AdaptationOptions } from "./types.ts";
 const base: AdaptationOptions = {
   method: "selective",
   granularity: "block",
-  target: "both",
+  targetModules: "both",
   rank: 3,
   alpha: 5,
   tau: 0.1,
@@ -34,7 +34,7 @@ const base: AdaptationOptions = {
 
 interface Case {
   granularity: AdaptationOptions["granularity"];
-  target: AdaptationOptions["target"];
+  target: AdaptationOptions["targetModules"];
   open: number[];
 }
 
@@ -92,7 +92,7 @@ onEveryBackend((backend) => {
     const fixture = await readFixture(new URL(`./fixtures/${name}.safetensors`, import.meta.url));
     const { granularity, target, open } = fixture.json<Case[]>("cases")[index] as Case;
     const weights = await loadFixtureNetwork(network);
-    const options = { ...base, granularity, target, rank: fixture.json<number>("rank") };
+    const options = { ...base, granularity, targetModules: target, rank: fixture.json<number>("rank") };
     const adaptation = createAdaptation(weights, { ...options, alpha: fixture.json<number>("alpha") });
     await startFrom(adaptation, fixture.values, openScores(open));
     const expected = (key: string) => fixture.values(`case.${index}.${key}`);
@@ -253,7 +253,10 @@ onEveryBackend((backend) => {
           fc.integer({ min: 1, max: 5 }),
           fc.integer({ min: 1, max: 8 }),
           (granularity, target, layers, rank) => {
-            const gates = listGates({ ...architecture, layers }, { granularity, target, rank });
+            const gates = listGates(
+              { ...architecture, layers },
+              { granularity, targetModules: target, rank },
+            );
             const names = gates.flatMap((gate) => gate.matrices.map((matrix) => `${gate.layer}.${matrix}`));
             const wanted = [
               ...(target === "mlp" ? [] : ["q", "k", "v", "o"]),

@@ -123,9 +123,9 @@ class SelectiveAdaptation implements Adaptation {
     };
   }
 
-  async merge({ open, strength = 1 }: Applied = {}): Promise<Map<string, Float32Array>> {
+  async merge({ open, strength = 1 }: Applied = {}): Promise<Map<string, Float32Array<ArrayBuffer>>> {
     const standing = open ?? this.#frozenOpen ?? (await this.#readOpen());
-    const merged = new Map<string, Float32Array>();
+    const merged = new Map<string, Float32Array<ArrayBuffer>>();
     if (strength === 0) return merged;
     const effective = this.effective({ open: standing, strength });
     try {
@@ -286,21 +286,24 @@ class SelectiveAdaptation implements Adaptation {
 }
 
 /**
- * Puts saved values back into variables of the same names and shapes.
- * @throws Failure "state" when they do not fit; nothing is changed then
+ * @throws Failure "state" when saved values are not of the same names and shapes as the variables
  */
-export function restoreTensors(into: Record<string, tf.Variable>, saved: SavedTensors): void {
+export function requireFit(into: Record<string, tf.Variable>, saved: SavedTensors): void {
   for (const [name, variable] of Object.entries(into)) {
-    const shape = saved[name]?.shape;
-    if (shape?.join() !== variable.shape.join() || saved[name]?.data.length !== variable.size) {
-      throw new Failure({
-        code: "state",
-        what: "The snapshot is of another model or another recipe.",
-        where: name,
-        remedy: "Load the model and the recipe it was made with, or start anew.",
-      });
-    }
+    const found = saved[name];
+    if (found?.shape.join() === variable.shape.join() && found.data.length === variable.size) continue;
+    throw new Failure({
+      code: "state",
+      what: "The snapshot is of another model or another recipe.",
+      where: name,
+      remedy: "Load the model and the recipe it was made with, or start anew.",
+    });
   }
+}
+
+/** Puts saved values back into variables they fit. */
+export function restoreTensors(into: Record<string, tf.Variable>, saved: SavedTensors): void {
+  requireFit(into, saved);
   for (const [name, variable] of Object.entries(into)) {
     const { shape, data } = saved[name] as SavedTensors[string];
     tf.tidy(() => variable.assign(tf.tensor(data.slice(), shape, "float32")));

@@ -25,10 +25,10 @@ export function matrixShape(architecture: Architecture, matrix: Matrix): [number
 /** Every gate, layer by layer, attention before MLP, q k v o fc1 fc2. */
 export function listGates(
   architecture: Architecture,
-  { granularity, target, rank }: Pick<AdaptationOptions, "granularity" | "target" | "rank">,
+  { granularity, targetModules, rank }: Pick<AdaptationOptions, "granularity" | "targetModules" | "rank">,
 ): Gate[] {
-  const attention = target === "mlp" ? [] : [...attentionMatrices];
-  const mlp = target === "attention" ? [] : [...mlpMatrices];
+  const attention = targetModules === "mlp" ? [] : [...attentionMatrices];
+  const mlp = targetModules === "attention" ? [] : [...mlpMatrices];
   const gates: Gate[] = [];
   const add = (layer: number, column: Gate["column"], matrices: Matrix[]) => {
     if (matrices.length === 0) return;

@@ -4,7 +4,7 @@ import type { EffectiveWeights, Position, Site, SiteVisitor } from "../vit/types
 
 export type Matrix = "q" | "k" | "v" | "o" | "fc1" | "fc2";
 export type Granularity = "block" | "layer" | "matrix";
-export type Target = "both" | "attention" | "mlp";
+export type TargetModules = "both" | "attention" | "mlp";
 
 /** One gate: a block, a layer or a matrix. Ids run layer by layer, attention before MLP, q k v o fc1 fc2. */
 export interface Gate {
@@ -21,7 +21,7 @@ export interface AdaptationOptions {
   /** selective: gates learn · lora: every gate open and fixed. */
   method: "selective" | "lora";
   granularity: Granularity;
-  target: Target;
+  targetModules: TargetModules;
   rank: number;
   alpha: number;
   /** A gate is open while its score is at least this. */
@@ -83,7 +83,7 @@ export interface Adaptation {
    *  state at the call, however late the promise resolves. */
   read(reset?: boolean): Promise<GateReading>;
   /** The merged weights (W + g·strength·c·BA) of every matrix that changed, and only those: role -> row-major f32. */
-  merge(applied?: Applied): Promise<Map<string, Float32Array>>;
+  merge(applied?: Applied): Promise<Map<string, Float32Array<ArrayBuffer>>>;
   snapshot(): Promise<AdaptationSnapshot>;
   /** @throws Failure "state" when the snapshot is of another network or recipe */
   restore(snapshot: AdaptationSnapshot): void;

@@ -1,5 +1,6 @@
 // The loop's doors: what a run needs to know, what it reports, and how it is held, ended and taken up again.
-import type { Adaptation, AdaptationOptions, AdaptationSnapshot } from "../adaptation/types.ts";
+import type { Adaptation, AdaptationOptions, AdaptationSnapshot, SavedTensors } from "../adaptation/types.ts";
+import type { PixelSource, VitWeights } from "../vit/types.ts";
 
 /** The part of a recipe the loop reads; the session's `Recipe` fits as it is. */
 export interface TrainingRecipe extends AdaptationOptions {
@@ -15,6 +16,8 @@ export interface TrainingRecipe extends AdaptationOptions {
   scoreLearningRate: number;
   weightDecay: number;
   augmentation: "none" | "flip" | "crop-flip";
+  /** For A, B and the classifier; AdamW unless said otherwise. SGD has momentum 0.9 and no weight decay. */
+  optimiser?: "adamw" | "sgd";
 }
 
 export type Phase = "warm-up" | "selecting" | "settling";
@@ -46,8 +49,8 @@ export interface TrainingFrame {
 /** A linear classifier as plain data. */
 export interface HeadArrays {
   /** [classes, D] row-major */
-  weight: Float32Array;
-  bias: Float32Array;
+  weight: Float32Array<ArrayBuffer>;
+  bias: Float32Array<ArrayBuffer>;
   classes: number;
 }
 
@@ -66,21 +69,39 @@ export interface TrainerSnapshot {
   version: 1;
   step: number;
   adaptation: AdaptationSnapshot;
-  /** `head.weight`, `head.bias`, their moments, and the probe's `probe.weight`, `probe.bias`. */
-  head: Record<string, { shape: number[]; data: Float32Array }>;
+  /** `weight`, `bias`. */
+  head: SavedTensors;
+  /** The classifier it started from. */
+  probe: HeadArrays;
+  optimiser: { steps: number; moments: SavedTensors };
 }
 
-/** One run. Made by `createTrainer({ weights, recipe, source, classes, head, hooks })` (trainer.ts). */
+export interface TrainerInput {
+  /** Stay the caller's. */
+  weights: VitWeights;
+  recipe: TrainingRecipe;
+  /** Training images with their target class. */
+  source: PixelSource;
+  /** Where the classifier starts: the linear probe. */
+  head: HeadArrays;
+  hooks?: TrainingHooks;
+  /** Steps between reports and gate frames; by default about a hundred in a run. */
+  reportEvery?: number;
+}
+
+/** One run. Made by `createTrainer` (trainer.ts). */
 export interface Trainer {
   readonly adaptation: Adaptation;
   /** Steps of the whole run and steps done. */
   readonly steps: number;
   readonly step: number;
-  /** Trains to the end, or until `between` says stop. False when stopped early. */
+  /** Trains to the end, or until `between` says stop; may be called again to go on. False when stopped early.
+   *  @throws Failure "numeric" when the loss is no longer finite, "gpu" when the device failed */
   run(): Promise<boolean>;
   /** The classifier as it stands: probe + strength·(tuned - probe) (WiSE-FT). */
   head(strength?: number): Promise<HeadArrays>;
   snapshot(): Promise<TrainerSnapshot>;
+  /** @throws Failure "state" when the snapshot is of another model or recipe */
   restore(snapshot: TrainerSnapshot): void;
   dispose(): void;
 }

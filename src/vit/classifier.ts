@@ -4,6 +4,18 @@ import { Failure } from "../failure.ts";
 import { linear } from "../tensor/linear.ts";
 import type { Classifier, LinearWeights, VitWeights } from "./types.ts";
 
+/** A classifier given as plain data (weight [classes, D] row-major), on the device; the caller disposes both tensors. */
+export function uploadHead(head: {
+  weight: Float32Array;
+  bias: Float32Array;
+  classes: number;
+}): LinearWeights {
+  return {
+    weight: tf.tensor2d(head.weight, [head.classes, head.weight.length / head.classes]),
+    bias: tf.tensor1d(head.bias),
+  };
+}
+
 /** Logits of a linear classifier on the CLS features (of a distilled DeiT too: a new task has one head). */
 export function linearClassifier(head: LinearWeights): Classifier {
   return (features) => linear(features.cls, head.weight, head.bias);

@@ -132,11 +132,12 @@ export interface PixelSource {
   /** Class of each image. */
   readonly labels: Int32Array;
   /** Pixels of the images asked for, one after the other, H·W·3 bytes each (H = W = architecture.imageSize).
-   *  With `augment`, each image is changed at random as a pure function of (seed, epoch, index). */
+   *  With `augment`, each image is changed at random as a pure function of (kind, seed, epoch, index). */
   pixels(indices: readonly number[], augment?: Augment): Promise<Uint8Array>;
 }
 
 export interface Augment {
+  kind: "none" | "flip" | "crop-flip";
   seed: number;
   epoch: number;
 }

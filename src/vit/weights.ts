@@ -14,7 +14,16 @@ export async function loadVit(
   preprocessing: Pick<Preprocessing, "mean" | "std">,
   read: (role: Role) => Promise<Float32Array>,
 ): Promise<VitWeights> {
-  const { hiddenSize: d, mlpSize: m, patchSize, imageSize, prefixTokens, qkvBias, labels } = architecture;
+  const {
+    hiddenSize: d,
+    mlpSize: m,
+    patchSize,
+    imageSize,
+    prefixTokens,
+    qkvBias,
+    labels,
+    distillationHead,
+  } = architecture;
   const patches = (imageSize / patchSize) ** 2;
   const made: tf.Tensor[] = [];
   const vector = async (role: Role, size: number) => {
@@ -76,7 +85,7 @@ export async function loadVit(
     }
     const finalNorm = await norm("norm");
     const head = labels ? await linear("head", labels.length, d) : null;
-    const headDist = labels && prefixTokens === 2 ? await linear("head_dist", labels.length, d) : null;
+    const headDist = labels && distillationHead ? await linear("head_dist", labels.length, d) : null;
     return {
       architecture,
       mean: preprocessing.mean,

@@ -37,7 +37,7 @@ export async function readFixture(url: URL): Promise<Fixture> {
     values: (name) => find(name).data,
     shape: (name) => find(name).shape,
     names: [...all.keys()],
-    json: (key) => JSON.parse(metadata[key] as string),
+    json: (key) => JSON.parse(metadata.fixture as string)[key],
   };
 }
 

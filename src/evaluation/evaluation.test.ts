@@ -1,0 +1,151 @@
+// Holds answers to transformers' logits, and the arithmetic of accuracy to its definitions.
+import * as tf from "@tensorflow/tfjs-core";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import "../tensor/allclose.ts";
+import { onEveryBackend } from "../tensor/testing/backends.ts";
+import { linearClassifier, ownClassifier, uploadHead } from "../vit/classifier.ts";
+import { type Fixture, loadFixtureNetwork, networkFixture } from "../vit/testing/fixture.ts";
+import type { PixelSource } from "../vit/types.ts";
+import { extractFeatures, predict } from "./predict.ts";
+import { changedAnswers, confusionMatrix, score, wilsonInterval } from "./score.ts";
+
+const imageBytes = 16 * 16 * 3;
+
+function sourceOf(fixture: Fixture): PixelSource {
+  const pixels = Uint8Array.from(fixture.values("pixels"));
+  return {
+    count: 3,
+    labels: Int32Array.from([0, 1, 2]),
+    pixels: async (indices) =>
+      Uint8Array.from(indices.flatMap((i) => [...pixels.subarray(i * imageBytes, (i + 1) * imageBytes)])),
+  };
+}
+
+function argMaxRows(values: Float32Array, columns: number): number[] {
+  const rows = Array.from({ length: values.length / columns }, (_, i) =>
+    values.subarray(i * columns, (i + 1) * columns),
+  );
+  return rows.map((row) => row.indexOf(Math.max(...row)));
+}
+
+onEveryBackend((backend) => {
+  it.each(["vit", "deit"])("answers as transformers does, whatever the batch: %s", async (name) => {
+    const fixture = await networkFixture(name);
+    const weights = await loadFixtureNetwork(fixture);
+    const expected = argMaxRows(fixture.values("logits"), 5);
+    for (const batch of backend === "wasm" ? [1, 2, 3, 8] : [2]) {
+      const progress: number[] = [];
+      const answers = await predict(weights, null, ownClassifier(weights), sourceOf(fixture), {
+        batch,
+        onProgress: (done) => progress.push(done),
+      });
+      expect([...answers]).toEqual(expected);
+      expect(progress.at(-1)).toBe(3);
+      expect(progress.length).toBe(1 + Math.ceil(3 / batch));
+    }
+    weights.dispose();
+  });
+
+  it("extracts the features that a new classifier reads", async () => {
+    const fixture = await networkFixture("vit");
+    const weights = await loadFixtureNetwork(fixture);
+    const features = await extractFeatures(weights, null, sourceOf(fixture), { batch: 2 });
+    expect(features).toBeAllClose(fixture.values("cls"), { atol: 1e-4 });
+    // A classifier that reads off one feature answers 1 where it is positive.
+    const head = uploadHead({
+      weight: Float32Array.from({ length: 48 }, (_, i) => (i === 24 ? 1 : 0)),
+      bias: new Float32Array(2),
+      classes: 2,
+    });
+    const answers = await predict(weights, null, linearClassifier(head), sourceOf(fixture), { batch: 3 });
+    expect([...answers]).toEqual([0, 1, 2].map((i) => ((features[24 * i] as number) > 0 ? 1 : 0)));
+    tf.dispose([head.weight, head.bias as tf.Tensor]);
+    weights.dispose();
+  });
+
+  it("passes on what a source or a caller throws, and leaves nothing behind", async () => {
+    const fixture = await networkFixture("vit");
+    const weights = await loadFixtureNetwork(fixture);
+    const source = sourceOf(fixture);
+    const options = { batch: 1 };
+    const failing: PixelSource = {
+      ...source,
+      pixels: (indices) => (indices[0] === 1 ? Promise.reject(new Error("corrupt")) : source.pixels(indices)),
+    };
+    await expect(extractFeatures(weights, null, failing, options)).rejects.toThrow("corrupt");
+    const cancel = (done: number) => {
+      if (done === 2) throw new Error("cancelled");
+    };
+    await expect(extractFeatures(weights, null, source, { ...options, onProgress: cancel })).rejects.toThrow(
+      "cancelled",
+    );
+    const none: PixelSource = { ...source, count: 0, labels: new Int32Array(0) };
+    expect((await extractFeatures(weights, null, none, options)).length).toBe(0);
+    weights.dispose();
+  });
+});
+
+describe("scores", () => {
+  it("gives Wilson's interval as published tables have it", () => {
+    // Newcombe 1998, table I, method 3 (score): 81/263, 15/148, 0/20, 1/29.
+    const published = [
+      [81, 263, 0.2553, 0.3662],
+      [15, 148, 0.0624, 0.1605],
+      [0, 20, 0, 0.1611],
+      [1, 29, 0.0061, 0.1718],
+    ] as const;
+    for (const [correct, count, low, high] of published) {
+      const interval = wilsonInterval(correct, count);
+      expect(interval[0]).toBeCloseTo(low, 4);
+      expect(interval[1]).toBeCloseTo(high, 4);
+    }
+    expect(wilsonInterval(0, 0)).toEqual([0, 1]);
+    expect(wilsonInterval(20, 20)[1]).toBe(1);
+  });
+
+  it("counts each answer once", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 6 }).chain((classes) =>
+          fc.tuple(
+            fc.constant(classes),
+            fc.array(fc.tuple(fc.nat(classes - 1), fc.nat(classes - 1), fc.nat(classes - 1)), {
+              maxLength: 40,
+            }),
+          ),
+        ),
+        ([classes, rows]) => {
+          const names = Array.from({ length: classes }, (_, i) => `class ${i}`);
+          const labels = Int32Array.from(rows, ([label]) => label);
+          const before = score(
+            Int32Array.from(rows, ([, answer]) => answer),
+            labels,
+            names,
+          );
+          const after = score(
+            Int32Array.from(rows, ([, , answer]) => answer),
+            labels,
+            names,
+          );
+          const right = rows.filter(([label, answer]) => label === answer).length;
+          expect(before.correct).toBe(right);
+          expect(before.accuracy).toBe(rows.length === 0 ? 0 : right / rows.length);
+          expect(before.interval[0]).toBeLessThanOrEqual(before.accuracy);
+          expect(before.interval[1]).toBeGreaterThanOrEqual(before.accuracy);
+          expect(before.perClass.reduce((sum, c) => sum + c.count, 0)).toBe(rows.length);
+          expect(before.perClass.reduce((sum, c) => sum + c.correct, 0)).toBe(right);
+          expect(before.perClass.map((c) => c.name)).toEqual(names.filter((_, i) => labels.includes(i)));
+          const matrix = confusionMatrix(before.predictions, labels, classes);
+          expect(matrix.flat().reduce((sum, n) => sum + n, 0)).toBe(rows.length);
+          expect(matrix.reduce((sum, row, i) => sum + row[i]!, 0)).toBe(right);
+          const changed = changedAnswers(before, after);
+          expect(changed.map((c) => c.index)).toEqual(rows.flatMap(([, a, b], i) => (a === b ? [] : [i])));
+          for (const { index, label, before: was, after: is } of changed) {
+            expect([label, was, is]).toEqual(rows[index]);
+          }
+        },
+      ),
+    );
+  });
+});

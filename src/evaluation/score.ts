@@ -1,0 +1,70 @@
+// What answers are worth: accuracy with its interval, per class, where the mistakes go, and which answers changed.
+import type { ChangedAnswer, ClassScore, Score } from "./types.ts";
+
+/** 97.5 % point of the normal distribution. */
+const z = 1.959963984540054;
+
+/** 95 % score interval of a proportion (Wilson 1927); [0, 1] where nothing was counted. */
+export function wilsonInterval(correct: number, count: number): [number, number] {
+  if (count === 0) return [0, 1];
+  const p = correct / count;
+  const spread = z * Math.sqrt((p * (1 - p)) / count + (z * z) / (4 * count * count));
+  const centre = p + (z * z) / (2 * count);
+  const scale = 1 + (z * z) / count;
+  // At the ends the formula is exact, but its rounding is not.
+  const low = correct === 0 ? 0 : (centre - spread) / scale;
+  const high = correct === count ? 1 : (centre + spread) / scale;
+  return [low, high];
+}
+
+/**
+ * Scores answers against labels.
+ * @param names what both index; accuracy of an empty set is 0
+ */
+export function score(predictions: Int32Array, labels: Int32Array, names: string[]): Score {
+  const count = labels.length;
+  const classes = new Map<number, ClassScore>();
+  let correct = 0;
+  for (let i = 0; i < count; i++) {
+    const label = labels[i] as number;
+    const entry = classes.get(label) ?? { name: names[label] as string, count: 0, correct: 0 };
+    classes.set(label, entry);
+    entry.count += 1;
+    if (predictions[i] === label) {
+      entry.correct += 1;
+      correct += 1;
+    }
+  }
+  return {
+    count,
+    correct,
+    accuracy: count === 0 ? 0 : correct / count,
+    interval: wilsonInterval(correct, count),
+    perClass: [...classes].sort(([a], [b]) => a - b).map(([, entry]) => entry),
+    predictions,
+    labels,
+    names,
+  };
+}
+
+/** Counts [true class][answer] over `classes` classes. */
+export function confusionMatrix(predictions: Int32Array, labels: Int32Array, classes: number): number[][] {
+  const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
+  labels.forEach((label, i) => {
+    const row = matrix[label] as number[];
+    const answer = predictions[i] as number;
+    row[answer] = (row[answer] as number) + 1;
+  });
+  return matrix;
+}
+
+/** Images whose answer differs between two evaluations of the same set, in its order. */
+export function changedAnswers(before: Score, after: Score): ChangedAnswer[] {
+  const changed: ChangedAnswer[] = [];
+  after.predictions.forEach((answer, index) => {
+    const was = before.predictions[index] as number;
+    if (was !== answer)
+      changed.push({ index, label: after.labels[index] as number, before: was, after: answer });
+  });
+  return changed;
+}
