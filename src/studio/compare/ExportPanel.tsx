@@ -4,7 +4,8 @@ import { downloadZip } from "client-zip";
 import { useState } from "react";
 import type { FailureParts } from "../../failure.ts";
 import type { ExportReport, SetAccuracy } from "../../session/protocol.ts";
-import { bytes, percent, whole } from "../watch/format.ts";
+import { formatBytes, formatCount } from "../shared/format.ts";
+import { percent } from "../watch/format.ts";
 import { Term } from "../watch/Term.tsx";
 import classes from "./ExportPanel.module.css";
 
@@ -62,7 +63,7 @@ export function ExportPanel({ score, report, exporting, failure, busy, onExport 
             {report.files.map(({ path, blob }) => (
               <li key={path}>
                 <span className={classes.path}>{path}</span>
-                <span className={classes.size}>{bytes(blob.size)}</span>
+                <span className={classes.size}>{formatBytes(blob.size)}</span>
                 <Button
                   size="compact-xs"
                   variant="default"
@@ -120,14 +121,14 @@ function Checked({ score, report }: { score: SetAccuracy | null; report: ExportR
       <dd>{score ? percent(score.accuracy) : "–"}</dd>
       <dt className={classes.verdict}>
         {same
-          ? `✓ The same score: ${whole(check.correct)} of ${whole(check.count)} right on the target.`
-          : `The file gets ${whole(check.correct)} of ${whole(check.count)} right${
-              score ? `, the studio ${whole(score.correct)}` : ""
+          ? `✓ The same score: ${formatCount(check.correct)} of ${formatCount(check.count)} right on the target.`
+          : `The file gets ${formatCount(check.correct)} of ${formatCount(check.count)} right${
+              score ? `, the studio ${formatCount(score.correct)}` : ""
             }: rounding to the file's number format can tip a few answers.`}
       </dt>
       <dt>Tensors that changed</dt>
       <dd>
-        {whole(changed)} of {whole(total)}
+        {formatCount(changed)} of {formatCount(total)}
       </dd>
     </dl>
   );

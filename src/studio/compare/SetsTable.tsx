@@ -1,6 +1,7 @@
 // Every set before, after and now: accuracy, its 95 % interval as a bar, the change in points, how many images.
 import { memo } from "react";
-import { changeArrow, percent, pointsChange, whole } from "../watch/format.ts";
+import { formatCount } from "../shared/format.ts";
+import { changeArrow, percent, pointsChange } from "../watch/format.ts";
 import { roleNames } from "../watch/sets.ts";
 import { Term } from "../watch/Term.tsx";
 import { changedAnswers } from "./answers.ts";
@@ -78,7 +79,7 @@ export const SetsTable = memo(function SetsTable({ rows, colours, chosen, onChoo
                 <div className={classes.facts}>
                   <span>
                     <Term word={row.role}>{roleNames[row.role]}</Term>
-                    {count === undefined ? "" : `, ${whole(count)} images`}
+                    {count === undefined ? "" : `, ${formatCount(count)} images`}
                   </span>
                   {changes && (
                     <span>

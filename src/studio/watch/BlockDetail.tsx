@@ -3,8 +3,9 @@
 import { Button, CloseButton } from "@mantine/core";
 import { memo, useMemo } from "react";
 import type { GateFrame, GateInfo } from "../../session/protocol.ts";
+import { formatCount } from "../shared/format.ts";
 import classes from "./BlockDetail.module.css";
-import { decimal, quantity, whole } from "./format.ts";
+import { decimal, quantity } from "./format.ts";
 import { columnHelp, countOpen, gateName, heldSince, scoreHistory } from "./gates.ts";
 import { Term } from "./Term.tsx";
 
@@ -91,7 +92,7 @@ function OneBlock({
         <dt>
           <Term word="parameters">Parameters</Term>
         </dt>
-        <dd>{whole(gate.parameters)}</dd>
+        <dd>{formatCount(gate.parameters)}</dd>
       </dl>
       <ScoreCurve gate={gate} frames={frames} at={at} tau={tau} max={scoreMax} />
       {canToggle && (
@@ -106,7 +107,7 @@ function OneBlock({
 function heldWords(gate: GateInfo, isOpen: boolean, since: number | null, frames: GateFrame[]): string {
   if (since === null) return columnHelp[gate.column];
   const start = since === frames[0]?.step;
-  return `${isOpen ? "Open" : "Closed"} ${start ? "from the start" : `since step ${whole(since)}`}.`;
+  return `${isOpen ? "Open" : "Closed"} ${start ? "from the start" : `since step ${formatCount(since)}`}.`;
 }
 
 // Units of the drawing, which is stretched to the panel, and how many points of the history it shows.
@@ -157,7 +158,7 @@ function ScoreCurve({ gate, frames, at, tau, max }: ScoreCurveProps) {
 const LISTED = 10;
 
 function AllBlocks({ gates, open, onSelect }: Pick<BlockDetailProps, "gates" | "open" | "onSelect">) {
-  if (!open) return <strong>{whole(gates.length)} blocks, each with a gate</strong>;
+  if (!open) return <strong>{formatCount(gates.length)} blocks, each with a gate</strong>;
   const opened = gates.filter((gate) => open[gate.id]);
   return (
     <>

@@ -13,10 +13,11 @@ import {
   YAxis,
 } from "recharts";
 import type { AccuracyPoint, Evaluation, StepReport } from "../../session/protocol.ts";
+import { formatCount, formatRate } from "../shared/format.ts";
 import { Panel } from "../shared/Panel.tsx";
 import classes from "./Curves.module.css";
 import { roundUp } from "./colour.ts";
-import { decimal, percent, whole } from "./format.ts";
+import { decimal, percent } from "./format.ts";
 import { type CurveRow, curveRows, curvesCsv, type PhaseSpan, phaseSpans } from "./series.ts";
 import { setColours } from "./sets.ts";
 import { Term } from "./Term.tsx";
@@ -60,7 +61,7 @@ export const Curves = memo(function Curves(props: CurvesProps) {
       help="Under one crosshair, on the timeline's scale of steps."
       actions={
         <div className={classes.top}>
-          <Term word="speed">{last ? decimal(last.imagesPerSecond) : "–"} images/s</Term>
+          <Term word="speed">{last ? formatRate(last.imagesPerSecond) : "–"} images/s</Term>
           <Button
             size="compact-xs"
             variant="default"
@@ -289,7 +290,7 @@ function Chart({ rows, height, domain, total, phases, playhead, lines, axis = fa
           allowDataOverflow
           height={axis ? 22 : 4}
           tick={axis ? tick : false}
-          tickFormatter={(step: number) => whole(step)}
+          tickFormatter={(step: number) => formatCount(step)}
           tickLine={false}
           stroke="var(--cell-line)"
         />
@@ -311,6 +312,7 @@ function Chart({ rows, height, domain, total, phases, playhead, lines, axis = fa
         {playhead !== null && <ReferenceLine x={playhead} stroke="var(--ink)" strokeWidth={1.5} />}
         <Tooltip
           content={lines as never}
+          filterNull={false}
           isAnimationActive={false}
           cursor={{ stroke: "var(--dim)" }}
           allowEscapeViewBox={{ x: false, y: true }}
@@ -350,7 +352,7 @@ function AccuracyTip({ sets, colours, ...tip }: AccuracyTipProps) {
   const measured = rowOf(tip)?.measured;
   if (!measured) return null;
   return (
-    <Tip head={`measured at step ${whole(measured.step)}`}>
+    <Tip head={`measured at step ${formatCount(measured.step)}`}>
       {sets.map((set) => (
         <span key={set.id}>
           <span className={classes.swatch} style={{ background: colours.get(set.id) }} /> {set.name}{" "}
@@ -365,7 +367,7 @@ function LossTip(tip: TipProps) {
   const row = rowOf(tip);
   if (!row || row.loss === null) return null;
   return (
-    <Tip head={`step ${whole(row.step)}, epoch ${row.epoch}`}>
+    <Tip head={`step ${formatCount(row.step)}, epoch ${row.epoch}`}>
       <span>
         loss <b>{decimal(row.loss)}</b>
       </span>
@@ -380,7 +382,7 @@ function OpenTip({ gateCount, ...tip }: TipProps & { gateCount: number }) {
   const row = rowOf(tip);
   if (!row || row.open === null) return null;
   return (
-    <Tip head={`step ${whole(row.step)}, epoch ${row.epoch}`}>
+    <Tip head={`step ${formatCount(row.step)}, epoch ${row.epoch}`}>
       <span>
         open <b>{row.open}</b> of {gateCount}
       </span>

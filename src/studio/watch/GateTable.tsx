@@ -2,7 +2,8 @@
 import { Table } from "@mantine/core";
 import { memo } from "react";
 import type { GateFrame, GateInfo } from "../../session/protocol.ts";
-import { decimal, quantity, whole } from "./format.ts";
+import { formatCount } from "../shared/format.ts";
+import { decimal, quantity } from "./format.ts";
 import { columnLabels } from "./gates.ts";
 import { Term } from "./Term.tsx";
 import classes from "./Watch.module.css";
@@ -48,7 +49,7 @@ export const GateTable = memo(function GateTable({ gates, frame, open }: GateTab
               <Table.Td ta="right">{frame ? decimal(frame.scores[gate.id]!) : "–"}</Table.Td>
               <Table.Td ta="right">{frame ? quantity(frame.sensitivity[gate.id]!) : "–"}</Table.Td>
               <Table.Td ta="right">{frame ? `${quantity(frame.deltaNorm[gate.id]! * 100)}%` : "–"}</Table.Td>
-              <Table.Td ta="right">{whole(gate.parameters)}</Table.Td>
+              <Table.Td ta="right">{formatCount(gate.parameters)}</Table.Td>
             </Table.Tr>
           ))}
         </Table.Tbody>

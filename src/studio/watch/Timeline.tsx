@@ -2,9 +2,10 @@
 import { Button } from "@mantine/core";
 import { type KeyboardEvent, memo, type PointerEvent, useLayoutEffect, useRef } from "react";
 import type { GateFrame } from "../../session/protocol.ts";
+import { formatCount } from "../shared/format.ts";
 import { Panel } from "../shared/Panel.tsx";
 import type { Scale } from "./colour.ts";
-import { whole } from "./format.ts";
+
 import type { GateLayout } from "./gates.ts";
 import { frameAt, paintFrames, palette } from "./raster.ts";
 import type { PhaseSpan } from "./series.ts";
@@ -60,7 +61,7 @@ export const Timeline = memo(function Timeline(props: TimelineProps) {
     onAt(target >= frames.length - 1 ? null : Math.max(0, target));
   }
 
-  const label = frames.length === 0 ? "No steps yet" : `Step ${whole(step)} of ${whole(total)}`;
+  const label = frames.length === 0 ? "No steps yet" : `Step ${formatCount(step)} of ${formatCount(total)}`;
   const stride = Math.max(1, Math.ceil((layout.rows.length * 14) / height));
   return (
     <Panel

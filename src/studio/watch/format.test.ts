@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { bytes, changeArrow, decimal, percent, pointsChange, quantity, whole } from "./format.ts";
+import { changeArrow, decimal, percent, pointsChange, quantity } from "./format.ts";
 
 it("writes accuracies and their changes", () => {
   expect(percent(0.8321)).toBe("83.2%");
@@ -28,17 +28,4 @@ it("writes quantities of any size", () => {
     "2.5e+5",
   ]);
   expect(quantity(0.01234, 2)).toBe("0.012");
-  expect(whole(1234567.4)).toBe("1,234,567");
-});
-
-it("writes file sizes and never 1000 of a unit", () => {
-  expect([999, 1000, 9_990, 999_499, 999_700, 22_300_000, 5e12].map(bytes)).toEqual([
-    "999 B",
-    "1.0 kB",
-    "10 kB",
-    "999 kB",
-    "1.0 MB",
-    "22 MB",
-    "5000 GB",
-  ]);
 });

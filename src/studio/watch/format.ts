@@ -1,4 +1,4 @@
-// Numbers as a person reads them. One place, so that a score looks the same wherever it stands.
+// Accuracies, their changes, scores and small quantities as a person reads them, the same wherever they stand.
 
 /** Accuracy 0..1 as per cent with one decimal: "83.2%". */
 export function percent(share: number): string {
@@ -32,22 +32,4 @@ export function quantity(value: number, digits = 3): string {
   if (value === 0) return "0";
   const size = Math.abs(value);
   return (size < 1e-4 || size >= 1e5 ? value.toExponential(1) : value.toPrecision(digits)).replace(/-/g, "−");
-}
-
-/** 1234567 as "1,234,567". */
-export function whole(value: number): string {
-  return Math.round(value).toLocaleString("en-US");
-}
-
-/** Bytes as B, kB, MB or GB (powers of 1000, as file managers count). */
-export function bytes(count: number): string {
-  if (count < 1000) return `${count} B`;
-  const units = ["kB", "MB", "GB"];
-  let value = count / 1000;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${value.toFixed(value < 9.95 ? 1 : 0)} ${units[unit]}`;
 }
