@@ -30,7 +30,9 @@ const VAL_SHARE = 0.15;
 const TARGET_TRAIN_PER_CLASS = 32;
 const COLOUR_SETS = ["noto", "twemoji", "fluent-emoji-flat", "fluent-emoji", "emojione"];
 const TARGET_SET = "fluent-emoji-high-contrast";
-const OOD_SETS = ["emojione-monotone", "openmoji", "fxemoji"];
+const OOD_SETS = ["emojione-monotone", "openmoji-outline", "openmoji"];
+/** A set made of another by leaving its colours out. */
+const OUTLINES_OF = { "openmoji-outline": "openmoji" };
 
 /** Noto's drawing of this one makes resvg 2.6 abort the whole process. It is of no class. */
 const UNRENDERABLE = new Set(["package"]);
@@ -44,7 +46,6 @@ const packageDir = (set) => join(ROOT, "node_modules", "@iconify-json", set);
 
 /** Codepoints without variation selectors, which sets write or leave out as they please. */
 const bareCode = (code) => code.replace(/-fe0f/g, "");
-const squashed = (name) => name.replace(/[^a-z0-9]/g, "");
 
 /** FNV-1a, 32 bits, of an ASCII string. */
 function fnv1a(text) {
@@ -56,20 +57,30 @@ function fnv1a(text) {
   return hash;
 }
 
+/** The drawing without its colours: whatever is filled or stroked in anything but black becomes white. */
+function outline(body) {
+  return body.replace(
+    /\b(fill|stroke|stop-color)="(?!none"|#000"|#000000"|black"|currentColor")[^"]*"/g,
+    '$1="#fff"',
+  );
+}
+
 /**
  * One icon set: `find({name, code})` gives the set's own icon name of an emoji, or undefined. By codepoint where the
- * package has a table of them; else by CLDR name (emojione*, fluent-emoji), in fxemoji written without hyphens.
+ * package has a table of them; else by CLDR name (emojione*, fluent-emoji). `redraw` changes a drawing before it is
+ * rendered.
  */
 function loadSet(set) {
-  const dir = packageDir(set);
+  const dir = packageDir(OUTLINES_OF[set] ?? set);
   const icons = readJson(join(dir, "icons.json"));
   const chars = existsSync(join(dir, "chars.json")) ? readJson(join(dir, "chars.json")) : {};
   const byCode = new Map(Object.entries(chars).map(([code, name]) => [bareCode(code), name]));
   const names = [...Object.keys(icons.icons), ...Object.keys(icons.aliases ?? {})];
-  const byName = new Map(names.map((name) => [squashed(name), name]));
+  const known = new Set(names);
   return {
     icons,
-    find: ({ name, code }) => (byCode.size > 0 ? byCode.get(code) : byName.get(squashed(name))),
+    redraw: set in OUTLINES_OF ? outline : (body) => body,
+    find: ({ name, code }) => (byCode.size > 0 ? byCode.get(code) : known.has(name) ? name : undefined),
   };
 }
 
@@ -86,12 +97,12 @@ function resolveIcon(icons, name) {
 }
 
 /** @returns {Buffer} PNG, SIZE x SIZE, the icon on white (a monochrome icon in black). */
-function renderIcon(icons, entry) {
+function renderIcon({ icons, redraw }, entry) {
   const left = entry.left ?? icons.left ?? 0;
   const top = entry.top ?? icons.top ?? 0;
   const width = entry.width ?? icons.width ?? 16;
   const height = entry.height ?? icons.height ?? 16;
-  const body = entry.body.replaceAll("currentColor", "#000");
+  const body = redraw(entry.body.replaceAll("currentColor", "#000"));
   const svg =
     `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${SIZE}" ` +
     `height="${SIZE}" viewBox="${left} ${top} ${width} ${height}">${body}</svg>`;
@@ -179,7 +190,7 @@ function drawAll(set, emoji, pathOf) {
   for (const one of emoji) {
     const name = set.find(one);
     const entry = name === undefined ? undefined : resolveIcon(set.icons, name);
-    if (entry !== undefined) members.push([pathOf(one), renderIcon(set.icons, entry)]);
+    if (entry !== undefined) members.push([pathOf(one), renderIcon(set, entry)]);
   }
   return members;
 }
@@ -208,7 +219,7 @@ function stamp() {
   hash.update(readFileSync(CREDITS));
   for (const name of [
     "@resvg/resvg-js",
-    ...[...COLOUR_SETS, TARGET_SET, ...OOD_SETS].map((set) => `@iconify-json/${set}`),
+    ...[...COLOUR_SETS, TARGET_SET, ...OOD_SETS].map((set) => `@iconify-json/${OUTLINES_OF[set] ?? set}`),
   ]) {
     hash.update(`${name} ${readJson(join(ROOT, "node_modules", name, "package.json")).version}\n`);
   }
