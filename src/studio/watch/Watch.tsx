@@ -60,14 +60,14 @@ export function Watch(props: WatchProps) {
   const [metric, setMetric] = useState<Metric>("score");
   const [asTable, setAsTable] = useState(false);
   const [pointed, setPointed] = useState<number | null>(null);
-  const [at, setAt] = useState<number | null>(null);
+  // Kept as a step and with the run's first frame: a long run is thinned out, and the next run starts live.
+  const [scrubbed, setScrubbed] = useState<{ step: number; run: GateFrame | undefined } | null>(null);
 
   const layout = useMemo(() => layoutGates(gates), [gates]);
   const scale = useMemo(() => metricScale(frames, metric, tau), [frames, metric, tau]);
   const scores = useMemo(() => metricScale(frames, "score", tau), [frames, tau]);
   const phases = useMemo(() => phaseSpans(steps), [steps]);
-  // A new run has fewer frames than the moment that was looked at.
-  const moment = at !== null && at < frames.length - 1 ? at : null;
+  const moment = momentOf(frames, scrubbed);
   const index = moment ?? frames.length - 1;
   const frame = frames[index] ?? null;
   const shownOpen = moment === null ? (open ?? frame?.open ?? null) : (frame?.open ?? null);
@@ -77,6 +77,13 @@ export function Watch(props: WatchProps) {
   const inDetail = pointed ?? selected;
   const gate = inDetail === null ? null : (gates[inDetail] ?? null);
 
+  const showFrame = useCallback(
+    (at: number | null) => {
+      const step = at === null ? undefined : frames[at]?.step;
+      setScrubbed(step === undefined ? null : { step, run: frames[0] });
+    },
+    [frames],
+  );
   const press = useCallback(
     (pressed: number) => {
       onSelect(canToggle || pressed !== selected ? pressed : null);
@@ -148,7 +155,7 @@ export function Watch(props: WatchProps) {
         gateCount={gates.length}
         frames={frames}
         at={moment}
-        onAt={setAt}
+        onAt={showFrame}
         total={total}
         phases={phases}
         scale={scores}
@@ -167,4 +174,14 @@ export function Watch(props: WatchProps) {
       />
     </div>
   );
+}
+
+/** Index of the frame that was scrubbed to; null where that is the last one, or of another run. */
+function momentOf(
+  frames: readonly GateFrame[],
+  scrubbed: { step: number; run: GateFrame | undefined } | null,
+): number | null {
+  if (scrubbed === null || scrubbed.run !== frames[0]) return null;
+  const index = frames.findLastIndex((frame) => frame.step <= scrubbed.step);
+  return index < 0 || index === frames.length - 1 ? null : index;
 }
