@@ -6,6 +6,7 @@ import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import { Failure } from "../failure.ts";
 import { forgetDevice, watchDevice } from "./faults.ts";
+import "./wasm/matmul.ts";
 
 /** What the caller may ask for; "auto" takes a real GPU if there is one, else WASM. */
 export type BackendChoice = "auto" | "webgpu" | "wasm";
