@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { expect, it } from "vitest";
 import "./allclose.ts";
+import "./testing/tape.ts";
 import { type AttentionShape, attention, attentionInputGradient, attentionReference } from "./attention.ts";
 import { onEveryBackend } from "./testing/backends.ts";
 import { finiteDifferences, normal, take } from "./testing/numbers.ts";

@@ -7,6 +7,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { Failure } from "../failure.ts";
 import { forgetDevice, watchDevice } from "./faults.ts";
 import "./wasm/matmul.ts";
+import "./webgpu/kernels.ts";
+import { markSoftware } from "./webgpu/variants.ts";
 
 /** What the caller may ask for; "auto" takes a real GPU if there is one, else WASM. */
 export type BackendChoice = "auto" | "webgpu" | "wasm";
@@ -131,6 +133,7 @@ async function openWebGPU(adapter: GPUAdapter): Promise<Backend> {
     requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
     requiredLimits,
   });
+  if (isSoftware(adapter)) markSoftware(device);
   const lost = watchDevice(device);
   if (tf.findBackendFactory("webgpu")) tf.removeBackend("webgpu");
   tf.registerBackend("webgpu", () => new WebGPUBackend(device, adapter.info), 3);

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { expect, it } from "vitest";
 import "./allclose.ts";
+import "./testing/tape.ts";
 import { linear, linearInputGradient, linearReference } from "./linear.ts";
 import { onEveryBackend } from "./testing/backends.ts";
 import { finiteDifferences, normal, take } from "./testing/numbers.ts";
@@ -32,7 +33,8 @@ const sizes: [number, number, number][] = [
   [65, 48, 144],
   [197, 37, 70],
   [33, 3, 1],
-  [130, 128, 129],
+  [66, 128, 20],
+  [130, 32, 129],
 ];
 
 onEveryBackend(() => {
@@ -44,10 +46,12 @@ onEveryBackend(() => {
     const [xs, ws, bs, rs] = [await x.data(), await w.data(), await b.data(), await r.data()];
     const size: [number, number, number] = [rows, width, out];
     const close = { atol: 2e-5 };
-    expect(await take(linear(x, w, null))).toBeAllClose(plain(xs, ws, size), close);
-    expect(await take(linear(x, w, b))).toBeAllClose(plain(xs, ws, size, bs), close);
-    expect(await take(linear(x, w, null, r))).toBeAllClose(plain(xs, ws, size, undefined, rs), close);
     expect(await take(linear(x, w, b, r))).toBeAllClose(plain(xs, ws, size, bs, rs), close);
+    if (rows < 10) {
+      expect(await take(linear(x, w, null))).toBeAllClose(plain(xs, ws, size), close);
+      expect(await take(linear(x, w, b))).toBeAllClose(plain(xs, ws, size, bs), close);
+      expect(await take(linear(x, w, null, r))).toBeAllClose(plain(xs, ws, size, undefined, rs), close);
+    }
     tf.dispose([x, w, b, r]);
   });
 

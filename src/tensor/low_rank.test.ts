@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { expect, it } from "vitest";
 import "./allclose.ts";
+import "./testing/tape.ts";
 import { linearInputGradient, linearReference } from "./linear.ts";
 import { adapterU, adapterV, formWeight, formWeightReference, outerSum, projectDown } from "./low_rank.ts";
 import { onEveryBackend } from "./testing/backends.ts";

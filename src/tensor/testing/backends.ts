@@ -4,8 +4,6 @@ import { existsSync, readdirSync } from "node:fs";
 import { constants, homedir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
-// Stock gradients, for the tape that our explicit backward is checked against; the core alone registers none.
-import "@tensorflow/tfjs-core/dist/register_all_gradients.js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from "vitest";
 import { type Backend, openBackend } from "../backend.ts";
 import { throwIfFaulty } from "../faults.ts";
