@@ -34,15 +34,17 @@ export function App() {
       <Header />
       <RunStrip />
       {narrow && (
-        <Tabs className="tabs" id="studio" value={tab} onChange={(value) => setTab(value ?? "input")}>
-          <Tabs.List grow>
-            {columns.map(({ id, title }) => (
-              <Tabs.Tab key={id} value={id}>
-                {title}
-              </Tabs.Tab>
-            ))}
-          </Tabs.List>
-        </Tabs>
+        <nav className="tabs" aria-label="Parts of the page">
+          <Tabs id="studio" value={tab} onChange={(value) => setTab(value ?? "input")}>
+            <Tabs.List grow>
+              {columns.map(({ id, title }) => (
+                <Tabs.Tab key={id} value={id}>
+                  {title}
+                </Tabs.Tab>
+              ))}
+            </Tabs.List>
+          </Tabs>
+        </nav>
       )}
       <Failures />
       <main className="columns">

@@ -43,6 +43,7 @@ export const theme = createTheme({
   components: {
     Tooltip: { defaultProps: { multiline: true, maw: 280, withArrow: true, openDelay: 150 } },
     Popover: { defaultProps: { shadow: "md", withArrow: true } },
+    Notification: { defaultProps: { closeButtonProps: { "aria-label": "Dismiss" } } },
     NumberInput: { defaultProps: { size: "xs" } },
     Select: { defaultProps: { size: "xs" } },
     TextInput: { defaultProps: { size: "xs" } },

@@ -1,5 +1,5 @@
 // The words of the field, a line each, and who drew the demo's pictures.
-import { ActionIcon, Popover, Tooltip } from "@mantine/core";
+import { ActionIcon, Popover } from "@mantine/core";
 import { useState } from "react";
 import { type Credit, fetchCredits } from "../files/demo.ts";
 import { Icon } from "../shared/Icon.tsx";
@@ -27,16 +27,15 @@ export function Glossary() {
   return (
     <Popover opened={open} onChange={toggle} position="bottom-end" width={400} trapFocus returnFocus>
       <Popover.Target>
-        <Tooltip label="What the words mean; about the demo" disabled={open}>
-          <ActionIcon
-            variant="default"
-            size={30}
-            aria-label="Glossary, and about the demo's pictures"
-            onClick={() => toggle(!open)}
-          >
-            <Icon name="book" />
-          </ActionIcon>
-        </Tooltip>
+        <ActionIcon
+          variant="default"
+          size={30}
+          aria-label="Glossary, and about the demo's pictures"
+          title={open ? undefined : "What the words mean; about the demo"}
+          onClick={() => toggle(!open)}
+        >
+          <Icon name="book" />
+        </ActionIcon>
       </Popover.Target>
       <Popover.Dropdown className="tall" tabIndex={0}>
         <div className="stack">

@@ -1,7 +1,8 @@
 // Every tensor of the model's file: name, shape, type, what it is used as, and what is wrong with it.
-import { Modal, Pagination, TextInput } from "@mantine/core";
+import { Pagination, TextInput } from "@mantine/core";
 import { useMemo, useState } from "react";
 import type { TensorRow } from "../../session/protocol.ts";
+import { Dialog } from "../shared/Dialog.tsx";
 import { formatBytes, formatCount, plural } from "../shared/format.ts";
 import { Icon } from "../shared/Icon.tsx";
 
@@ -26,7 +27,7 @@ export function TensorTable(props: { rows: TensorRow[]; name: string; onClose: (
   const bytes = found.reduce((sum, row) => sum + row.bytes, 0);
 
   return (
-    <Modal opened onClose={props.onClose} size={980} title={`Tensors of ${props.name}`} padding="md">
+    <Dialog opened onClose={props.onClose} size={980} title={`Tensors of ${props.name}`}>
       <div className="row" style={{ marginBottom: 10, flexWrap: "wrap" }}>
         <TextInput
           data-autofocus
@@ -92,6 +93,6 @@ export function TensorTable(props: { rows: TensorRow[]; name: string; onClose: (
           />
         )}
       </div>
-    </Modal>
+    </Dialog>
   );
 }

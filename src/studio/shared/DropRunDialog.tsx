@@ -1,15 +1,15 @@
 // Asked before a finished run is dropped, because what it was made of is about to change.
-import { Button, Modal } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useSession } from "../state/studio.ts";
+import { Dialog } from "./Dialog.tsx";
 
 export function DropRunDialog() {
   const asked = useSession((state) => state.asked);
   return (
-    <Modal
+    <Dialog
       opened={asked !== null}
       onClose={() => asked?.goOn(false)}
       title="Drop the finished run?"
-      centered
       size="md"
     >
       <p>
@@ -24,6 +24,6 @@ export function DropRunDialog() {
           Drop it and go on
         </Button>
       </div>
-    </Modal>
+    </Dialog>
   );
 }
