@@ -1,7 +1,7 @@
 // Holds 20 steps to PyTorch's losses and scores, and the loop to its promises: same seed same run, snapshots that go on
 // to the bit, nothing left behind, stop and pause between steps.
 import * as tf from "@tensorflow/tfjs-core";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { createAdaptation } from "../adaptation/adaptation.ts";
 import { startFrom } from "../adaptation/testing/start.ts";
 import "../tensor/allclose.ts";
@@ -266,27 +266,23 @@ onEveryBackend((backend) => {
       expect(reports.every((r) => r.phase === "settling" && r.penalty === 0 && r.open === 4)).toBe(true);
     }));
 
-  it("waits between steps while it is held", () =>
+  it("waits between steps while it is held, and does not count that as training time", () =>
     withDeit(async (weights) => {
       const seen: string[] = [];
-      const { reports } = await runOnce(
-        weights,
-        { epochs: 1 },
-        {},
-        {
-          hooks: {
-            between: async (step) => {
-              seen.push(`before ${step}`);
-              if (step === 1) await new Promise((resolve) => setTimeout(resolve, 300));
-              seen.push(`go ${step}`);
-              return "go";
-            },
-          },
-        },
-      );
+      let now = 0;
+      const clock = vi.spyOn(performance, "now").mockImplementation(() => ++now);
+      const between = async (step: number) => {
+        seen.push(`before ${step}`);
+        now += 1e6;
+        if (step === 1) await new Promise((resolve) => setTimeout(resolve, 20));
+        seen.push(`go ${step}`);
+        return "go" as const;
+      };
+      const { reports } = await runOnce(weights, { epochs: 1 }, {}, { hooks: { between } });
+      clock.mockRestore();
       expect(seen).toEqual(["before 0", "go 0", "before 1", "go 1", "before 2", "go 2"]);
-      // A pause does not count as training time.
-      expect(reports.every((r) => r.imagesPerSecond > 4 / 0.15)).toBe(true);
+      expect(reports.length).toBe(2);
+      for (const report of reports) expect(report.imagesPerSecond).toBeGreaterThan(4 / 1000);
     }));
 
   it("stops with a sentence when the loss is no longer finite, and when an image fails", () =>
