@@ -3,7 +3,7 @@
 import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
 import type { Checkpoint } from "../checkpoint/types.ts";
 import { listImages } from "../dataset/list.ts";
-import { createPixelStore } from "../dataset/pixels.ts";
+import { PixelStore } from "../dataset/pixels.ts";
 import type { DecodeImage } from "../dataset/types.ts";
 import { writeMerged } from "../export/merged.ts";
 import { Failure } from "../failure.ts";
@@ -26,7 +26,7 @@ import type {
 } from "./protocol.ts";
 import { type Recipe, recipeSchema } from "./recipe.ts";
 import { evaluateRun, measureTarget, type Run, trainRun } from "./run.ts";
-import { heldOut, type LoadedSet, reportOn } from "./sets.ts";
+import { type LoadedSet, measured, reportOn } from "./sets.ts";
 
 interface Model {
   checkpoint: Checkpoint;
@@ -151,12 +151,11 @@ export function createEngine(decode: DecodeImage): Session {
   /** Decodes what has not been decoded yet, remembering what cannot be. */
   async function preparePixels(set: LoadedSet, job: Job): Promise<void> {
     if (!model || set.pixels) return;
-    const store = createPixelStore(set.images, model.checkpoint.preprocessing, decode);
+    const store = new PixelStore(set.images, model.checkpoint.preprocessing, decode);
     const tick = job.progress("data", `Reading images of ${set.name}`);
     const all = set.images.items.map((_, i) => i);
     const unreadable = await store.prepare(all, tick, job.signal);
-    if (job.signal.aborted) throw cancelled(`Reading images of ${set.name}`);
-    set.unreadable = new Map(unreadable.map(({ index, reason }) => [index, reason]));
+    set.unreadable = new Set(unreadable.map(({ index }) => index));
     set.pixels = store;
   }
 
@@ -219,7 +218,7 @@ export function createEngine(decode: DecodeImage): Session {
           name,
           images,
           byHand: new Map(),
-          unreadable: new Map(),
+          unreadable: new Set(),
           pixels: null,
         };
         await preparePixels(set, job);
@@ -270,10 +269,10 @@ export function createEngine(decode: DecodeImage): Session {
         const target = needTarget();
         for (const set of sets.values()) await preparePixels(set, job);
         const weights = await network();
-        forgetRun();
         control = createRunControl();
+        let trained: Run;
         try {
-          run = await trainRun({
+          trained = await trainRun({
             weights,
             checkpoint,
             target,
@@ -285,7 +284,10 @@ export function createEngine(decode: DecodeImage): Session {
         } finally {
           control = null;
         }
-        return run.result;
+        // Only now: a run that failed or was cancelled leaves the one before it as it was.
+        forgetRun();
+        run = trained;
+        return trained.result;
       }),
 
     pause: async () => control?.pause(),
@@ -322,18 +324,13 @@ export function createEngine(decode: DecodeImage): Session {
         changes.set("head.weight", head.weight);
         changes.set("head.bias", head.bias);
         tick(1, 3);
-        const written = await writeMerged(
-          checkpoint.source,
-          checkpoint.architecture,
-          changes,
-          target.images.classes,
-        );
+        const written = await writeMerged(checkpoint, changes, target.images.classes);
         tick(2, 3);
         // The file itself is opened and scored before it is offered, so that what is taken home is what was measured.
         const again = await openCheckpoint(written.files, {});
         const weights = await loadVit(again.architecture, again.preprocessing, again.read);
         try {
-          const check = await measureTarget(weights, target, heldOut(target, target.images.classes), job);
+          const check = await measureTarget(weights, target, job);
           tick(3, 3);
           return { ...written, check };
         } finally {
@@ -343,7 +340,7 @@ export function createEngine(decode: DecodeImage): Session {
 
     image: async (id, index) => {
       const set = needSet(id);
-      const item = set.images.items[heldOut(set, namesFor(set.role)).indices[index] ?? -1];
+      const item = set.images.items[measured(set, namesFor(set.role)).indices[index] ?? -1];
       return need(item, "There is no such image.", "Evaluate again.").read();
     },
 

@@ -19,8 +19,8 @@ export function estimateMemory(
   const { hiddenSize: D, mlpSize: M, layers, imageSize, patchSize, prefixTokens } = architecture;
   const patches = (imageSize / patchSize) ** 2;
   const tokens = recipe.batch * (patches + prefixTokens);
-  const attention = recipe.target !== "mlp";
-  const mlp = recipe.target !== "attention";
+  const attention = recipe.targetModules !== "mlp";
+  const mlp = recipe.targetModules !== "attention";
   const adapted = (attention ? 4 * D * D : 0) + (mlp ? 2 * D * M : 0);
   const lora = recipe.rank * ((attention ? 8 * D : 0) + (mlp ? 2 * (D + M) : 0));
   // Two gradients the size of the widest activation are alive at once while backward passes a layer.

@@ -169,6 +169,8 @@ export interface ExportReport {
   /** Tensors whose bytes differ from the source, and all of them. */
   changed: number;
   total: number;
+  /** What the person should know about the file, one sentence each. */
+  notes: string[];
 }
 
 export type Task = "model" | "data" | "probe" | "train" | "evaluate" | "export";

@@ -6,7 +6,7 @@ export const recipeSchema = z.object({
   method: z.enum(["selective", "lora"]).default("selective"),
   granularity: z.enum(["block", "layer", "matrix"]).default("block"),
   /** Which of a layer's two halves get adapters. */
-  target: z.enum(["both", "attention", "mlp"]).default("both"),
+  targetModules: z.enum(["both", "attention", "mlp"]).default("both"),
   rank: z.int().min(1).max(128).default(16),
   alpha: z.number().positive().max(1024).default(32),
   tau: z.number().min(0).max(1).default(0.1),
@@ -41,7 +41,10 @@ export const recipeWords: Record<keyof Recipe, { label: string; explanation: str
     explanation:
       "What opens and closes as one: an attention or MLP block, a whole layer, or a single matrix.",
   },
-  target: { label: "Adapt", explanation: "Which half of each layer gets adapters: attention, MLP, or both." },
+  targetModules: {
+    label: "Adapt",
+    explanation: "Which half of each layer gets adapters: attention, MLP, or both.",
+  },
   rank: { label: "Rank", explanation: "Width of each low-rank adapter. More learns more, and forgets more." },
   alpha: { label: "Alpha", explanation: "Strength of the adapters; the change is scaled by alpha / rank." },
   tau: {

@@ -1,4 +1,5 @@
 // The data sets of a session: what was loaded, which class counts as which, and the images that are measured.
+import { classCounts, heldOut, indicesOf } from "../dataset/list.ts";
 import { matchClasses } from "../dataset/match.ts";
 import type { PixelStore } from "../dataset/pixels.ts";
 import type { DataIssue, ImageSet, Split } from "../dataset/types.ts";
@@ -12,8 +13,8 @@ export interface LoadedSet {
   images: ImageSet;
   /** Classes mapped by hand; null leaves one out. What is not here is matched by name. */
   byHand: Map<string, string | null>;
-  /** Items that could not be decoded: index into `images.items` -> why. */
-  unreadable: Map<number, string>;
+  /** Indices into `images.items` of files that cannot be decoded. */
+  unreadable: Set<number>;
   /** Pixels prepared for the model that is loaded; null while there is none. */
   pixels: PixelStore | null;
 }
@@ -39,28 +40,24 @@ export interface Chosen {
   labels: Int32Array;
 }
 
-/** The readable, mapped images of the given splits (any split where none is named). */
-export function choose(set: LoadedSet, names: readonly string[], splits: readonly Split[] | null): Chosen {
+/** The readable images among `indices` whose class counts as one of `names`. */
+function choose(set: LoadedSet, names: readonly string[], indices: readonly number[]): Chosen {
   const mapping = classMapping(set, names);
-  const indices: number[] = [];
-  const labels: number[] = [];
-  set.images.items.forEach((item, i) => {
-    const label = mapping[item.label] ?? null;
-    if (label === null || set.unreadable.has(i) || (splits && !splits.includes(item.split))) return;
-    indices.push(i);
-    labels.push(label);
+  const chosen = indices.flatMap((index) => {
+    const label = mapping[set.images.items[index]?.label ?? -1] ?? null;
+    return label === null || set.unreadable.has(index) ? [] : [{ index, label }];
   });
-  return { indices, labels: Int32Array.from(labels) };
+  return { indices: chosen.map((c) => c.index), labels: Int32Array.from(chosen, (c) => c.label) };
 }
 
-/** The images a set is measured on: its test split, else its validation split, else (OOD, retention) all of it. */
-export function heldOut(set: LoadedSet, names: readonly string[]): Chosen {
-  const has = (split: Split) => set.images.items.some((item) => item.split === split);
-  if (set.images.splitOrigin !== "none" || set.role === "target") {
-    if (has("test")) return choose(set, names, ["test"]);
-    if (has("val")) return choose(set, names, ["val"]);
-  }
-  return choose(set, names, null);
+/** The images of one split of the target. */
+export function ofSplit(set: LoadedSet, split: Split): Chosen {
+  return choose(set, set.images.classes, indicesOf(set.images, split));
+}
+
+/** The images a set is measured on. */
+export function measured(set: LoadedSet, names: readonly string[]): Chosen {
+  return choose(set, names, heldOut(set.images));
 }
 
 /** An evenly spread part of at most `limit` images, for the live curves. Classes lie one after the other in a set. */
@@ -93,27 +90,15 @@ export function reportOn(set: LoadedSet, names: readonly string[]): DataReport {
   const { images, role, name, id } = set;
   const mapping = classMapping(set, names);
   const issues: DataIssue[] = [...images.issues];
-  if (set.unreadable.size > 0) {
-    const paths = [...set.unreadable].map(([i, why]) => `${images.items[i]?.path}: ${why}`);
-    issues.push({
-      severity: "warning",
-      text: `${paths.length} ${paths.length === 1 ? "file" : "files"} cannot be read and will be left out.`,
-      paths: paths.slice(0, 20),
-    });
-  }
+  if (set.pixels) issues.push(...set.pixels.issues());
   if (role !== "target") issues.push(...mappingIssues(set, names, mapping));
-  const counts = images.classes.map(() => ({ train: 0, val: 0, test: 0 }));
-  for (const item of images.items) {
-    const count = counts[item.label];
-    if (count) count[item.split]++;
-  }
   return {
     id,
     role,
     name,
-    classes: images.classes.map((className, i) => ({
+    classes: classCounts(images).map(({ name: className, counts }, i) => ({
       name: className,
-      counts: counts[i] ?? { train: 0, val: 0, test: 0 },
+      counts,
       mapsTo: role === "target" ? className : (names[mapping[i] ?? -1] ?? null),
     })),
     mappable: role === "target" ? [] : [...names],
