@@ -5,11 +5,16 @@ import type { Recipe, SetRole, SourceFile } from "../../session/protocol.ts";
 import { recipeSchema } from "../../session/recipe.ts";
 
 const setSchema = z.object({ title: z.string(), file: z.string().regex(/^[\w.-]+$/) });
+/** Some settings, checked; what is not named stays unnamed rather than at its default. */
+const settingsSchema = z.record(z.string(), z.unknown()).transform((named) => {
+  const recipe = Object.entries(recipeSchema.parse(named));
+  return Object.fromEntries(recipe.filter(([key]) => Object.hasOwn(named, key))) as Partial<Recipe>;
+});
 const indexSchema = z.object({
   target: setSchema,
   ood: z.array(setSchema),
   retention: z.array(setSchema),
-  recipe: recipeSchema.partial().optional(),
+  recipe: settingsSchema.optional(),
 });
 
 const creditsSchema = z.array(

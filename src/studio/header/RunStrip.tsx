@@ -18,7 +18,8 @@ const phases: Record<StepReport["phase"], { name: string; line: string }> = {
 function missing({ model, data, answered, device, reading }: StudioState): string | null {
   const target = data.some((set) => set.role === "target");
   if (!device) return "The engine is starting";
-  if (reading.length > 0) return "Reading what was dropped";
+  if (reading.length > 0)
+    return `Reading ${(reading.find((one) => one.what !== "demo") ?? reading[0])?.name}`;
   if (!model && !target) return "Load a model and target images to begin";
   if (!model) return "Load a model to begin";
   if (!target) return "Load target images to begin";

@@ -67,7 +67,7 @@ export function DataPanel({ of: role }: { of: SetRole }) {
   const reading = useSession((state) => state.reading.some((one) => one.what === role));
   const [name, setName] = useState("");
   const words = wordsOf[role];
-  const empty = sets.length === 0;
+  const empty = sets.length === 0 && !reading;
 
   /** A name that no other set has. */
   function freeName(wanted: string, taken: Set<string>): string {
@@ -94,7 +94,7 @@ export function DataPanel({ of: role }: { of: SetRole }) {
         <DataSet key={set.id} set={set} locked={running} />
       ))}
       <ReadingBar what={role} />
-      {!(role === "target" && (reading || running) && !empty) && (
+      {!(role === "target" && (reading || running)) && (
         <DropZone
           subject={words.subject}
           words={

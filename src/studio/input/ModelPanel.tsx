@@ -23,7 +23,8 @@ const modelTree = `my-model/
 export function ModelPanel() {
   const { session } = useStudio();
   const model = useSession((state) => state.model);
-  const locked = useSession((state) => state.running || state.reading.some((one) => one.what === "model"));
+  const running = useSession((state) => state.running);
+  const reading = useSession((state) => state.reading.some((one) => one.what === "model"));
   const [replacing, setReplacing] = useState(false);
   const [tensors, setTensors] = useState(false);
 
@@ -51,7 +52,7 @@ export function ModelPanel() {
               <ActionIcon
                 size="sm"
                 variant="subtle"
-                disabled={locked}
+                disabled={running || reading}
                 aria-label={replacing ? "Keep this model" : "Load another model"}
                 onClick={() => setReplacing(!replacing)}
               >
@@ -65,13 +66,13 @@ export function ModelPanel() {
       {model && <ModelFacts model={model} problems={problems} onProblems={() => setTensors(true)} />}
       {model && <ModelQuestions key={`${model.name}/${model.table.length}`} model={model} />}
       <ReadingBar what="model" />
-      {(model === null || replacing) && (
+      {(model === null || replacing) && !reading && (
         <DropZone
           subject="model"
           words={model ? "Drop another model" : "Drop it here, or choose"}
           accept=".safetensors,.json"
           fileWord="Files"
-          disabled={locked}
+          disabled={running}
           onFiles={load}
         >
           {model === null && <pre className="tree">{modelTree}</pre>}

@@ -1,5 +1,6 @@
 // What is being read into a panel right now: words, a bar, and a way out.
 import { Button, Progress } from "@mantine/core";
+import { formatCount } from "../shared/format.ts";
 import type { Reading } from "../state/session_store.ts";
 import { useSession, useStudio } from "../state/studio.ts";
 
@@ -12,19 +13,15 @@ export function ReadingBar({ what }: { what: Reading["what"] }) {
   const [first] = mine;
   if (!first) return null;
 
-  const active = queue[0] === first;
+  const active = queue.find((one) => one.what !== "demo") === first;
   const known = active && progress !== null && (progress.task === "model" || progress.task === "data");
   const share = known && progress.total > 0 ? (100 * progress.done) / progress.total : 0;
-  const words = !active
-    ? "waits for the one before it"
-    : known
-      ? `${progress.label}${progress.total > 1 ? ` ${progress.done} of ${progress.total}` : ""}`
-      : "reading";
+  const words = !active ? "Waits for the one before it" : known ? progress.label : "Reading";
   return (
     <div className="reading">
       <div className="row">
         <strong className="grow clip">{first.name}</strong>
-        {active && what !== "demo" && (
+        {active && (
           <Button
             size="compact-xs"
             variant="subtle"
@@ -43,10 +40,17 @@ export function ReadingBar({ what }: { what: Reading["what"] }) {
         size={4}
         aria-label={`Reading ${first.name}`}
       />
-      <span className="dim clip">
-        {words}
-        {mine.length > 1 && `; ${mine.length - 1} more after it`}
-      </span>
+      <div className="row dim">
+        <span className="grow clip" title={words}>
+          {words}
+        </span>
+        {known && progress.total > 1 && (
+          <span>
+            {formatCount(progress.done)} of {formatCount(progress.total)}
+          </span>
+        )}
+      </div>
+      {mine.length > 1 && <span className="dim">{mine.length - 1} more after it</span>}
     </div>
   );
 }

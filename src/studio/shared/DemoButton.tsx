@@ -13,7 +13,7 @@ function useDemo() {
     if (!(await session.mayDropRun())) return;
     const demoRecipe = await session.loadDemo(recipe.getState().recipe.seed);
     if (demoRecipe === null) return;
-    recipe.change(demoRecipe);
+    recipe.suggest(demoRecipe);
     notifications.show({ message: "The demo is loaded. Press Start to adapt the model.", autoClose: 6000 });
   }
   return { load, busy, loading };
@@ -22,15 +22,8 @@ function useDemo() {
 export function DemoButton(props: Pick<ButtonProps, "size" | "variant">) {
   const { load, busy, loading } = useDemo();
   return (
-    <Button
-      variant="light"
-      {...props}
-      leftSection={<Icon name="spark" />}
-      loading={loading}
-      disabled={busy && !loading}
-      onClick={load}
-    >
-      Try the demo
+    <Button variant="light" {...props} leftSection={<Icon name="spark" />} disabled={busy} onClick={load}>
+      {loading ? "Loading the demo …" : "Try the demo"}
     </Button>
   );
 }

@@ -97,6 +97,12 @@ test("bounds come from the schema", () => {
   expect(boundsOf("granularity")).toEqual({ kind: "choice", options: ["block", "layer", "matrix"] });
 });
 
+test("a suggestion moves what stands at its default and leaves what was set", () => {
+  const store = createRecipeStore(addressWith("#rank=8"));
+  store.suggest({ rank: 64, epochs: 30 });
+  expect(store.getState().recipe).toEqual({ ...defaultRecipe, rank: 8, epochs: 30 });
+});
+
 test("the store writes every change to the address and follows it", () => {
   const address = addressWith("#rank=8");
   const store = createRecipeStore(address);

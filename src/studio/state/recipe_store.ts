@@ -68,6 +68,8 @@ export interface RecipeState {
 export interface RecipeStore extends StoreApi<RecipeState> {
   /** Changes settings; values outside their bounds are not taken. */
   change(changes: Partial<Recipe>): void;
+  /** Changes those settings that stand at their default: what a person or a link has set stays. */
+  suggest(changes: Partial<Recipe>): void;
   reset(): void;
 }
 
@@ -92,11 +94,19 @@ export function createRecipeStore(address: AddressBar): RecipeStore {
     store.setState({ recipe });
     address.write(writeRecipe(recipe));
   };
+  const change = (changes: Partial<Recipe>) => {
+    const parsed = recipeSchema.safeParse({ ...store.getState().recipe, ...changes });
+    if (parsed.success) put(parsed.data);
+  };
   return {
     ...store,
-    change(changes) {
-      const parsed = recipeSchema.safeParse({ ...store.getState().recipe, ...changes });
-      if (parsed.success) put(parsed.data);
+    change,
+    suggest(changes) {
+      const { recipe } = store.getState();
+      const free = recipeKeys.filter(
+        (key) => recipe[key] === defaultRecipe[key] && changes[key] !== undefined,
+      );
+      change(Object.fromEntries(free.map((key) => [key, changes[key]])));
     },
     reset: () => put(defaultRecipe),
   };

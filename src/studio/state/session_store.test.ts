@@ -163,13 +163,39 @@ test("a long run is held within bounds", () => {
   expect(frames.at(-1)?.step).toBe(3000);
 });
 
-test("a new run begins with empty histories", () => {
-  const { store, emit, flush } = setUp();
+test.each([
+  ["before", "started"],
+  ["started", "before"],
+])("a new run begins with empty histories, whether %s or %s comes first", (...order) => {
+  const { store, emit, flush } = setUp({ train: () => new Promise(() => {}) });
   emit({ kind: "gates", frame: frame(7) });
-  emit({ kind: "started", recipe: defaultRecipe, gates, steps: 9 });
+  flush();
+  void store.train(defaultRecipe);
+  expect(store.getState().run.frames).toHaveLength(1);
+  for (const kind of order) {
+    if (kind === "before") emit({ kind: "before", evaluation: result.before });
+    else emit({ kind: "started", recipe: defaultRecipe, gates, steps: 9 });
+    flush();
+  }
   emit({ kind: "gates", frame: frame(1) });
   flush();
-  expect(store.getState().run.frames.map((one) => one.step)).toEqual([1]);
+  const { run } = store.getState();
+  expect(run.frames.map((one) => one.step)).toEqual([1]);
+  expect(run).toMatchObject({ gates, before: result.before });
+});
+
+test("a run that fails before it began leaves the results of the one before it", async () => {
+  let calls = 0;
+  const { store } = setUp({
+    train: async () => {
+      if (++calls === 1) return result;
+      throw bad;
+    },
+  });
+  await store.train(defaultRecipe);
+  await store.train(defaultRecipe);
+  expect(store.getState().run.result).toBe(result);
+  expect(store.getState().failures).toHaveLength(1);
 });
 
 test("a model that cannot be read leaves the one before it in place, and says why once", async () => {

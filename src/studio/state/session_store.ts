@@ -177,6 +177,8 @@ export function createSessionStore(
 
   let lastId = 0;
   let waiting: SessionEvent[] = [];
+  /** A run was asked for and has told nothing yet: the one before it stays in sight until it does. */
+  let runAsked = false;
 
   session.subscribe((event) => {
     waiting.push(event);
@@ -202,18 +204,25 @@ export function createSessionStore(
     let frames: GateFrame[] = [];
     let steps: StepReport[] = [];
     let points: AccuracyPoint[] = [];
+    const beginRun = () => {
+      if (!runAsked) return;
+      runAsked = false;
+      state.run = emptyRun;
+      frames = [];
+      steps = [];
+      points = [];
+    };
     for (const event of events) {
       switch (event.kind) {
         case "progress":
           state.progress = event;
           break;
         case "started":
-          state.run = { ...emptyRun, recipe: event.recipe, gates: event.gates };
-          frames = [];
-          steps = [];
-          points = [];
+          beginRun();
+          state.run = { ...state.run, recipe: event.recipe, gates: event.gates };
           break;
         case "before":
+          beginRun();
           state.run = { ...state.run, before: event.evaluation };
           break;
         case "step":
@@ -273,7 +282,7 @@ export function createSessionStore(
     const value = await attempt(call);
     set((state) => {
       const rest = state.reading.filter((one) => one.id !== id);
-      return { reading: rest, ...(rest.length === 0 && { stopping: false, progress: null }) };
+      return { reading: rest, progress: null, ...(rest.length === 0 && { stopping: false }) };
     });
     return value;
   }
@@ -370,16 +379,17 @@ export function createSessionStore(
       return true;
     },
 
-    async loadDemo(seed) {
-      const demo = await reading("demo", "Fetching the demo", fetchDemo);
-      if (demo === null) return null;
-      // A target there was is replaced by the demo's; other sets would be beside the point.
-      for (const { id, role } of get().data) if (role !== "target") await actions.removeData(id);
-      if (!(await actions.loadModel(demo.model))) return null;
-      for (const { role, name, files } of demo.sets) {
-        if (!(await actions.loadData(role, name, files, seed))) return null;
-      }
-      return demo.recipe ?? {};
+    loadDemo(seed) {
+      return reading("demo", "the demo", async () => {
+        const demo = await fetchDemo();
+        // A target there was is replaced by the demo's; other sets would be beside the point.
+        for (const { id, role } of get().data) if (role !== "target") await actions.removeData(id);
+        if (!(await actions.loadModel(demo.model))) return null;
+        for (const { role, name, files } of demo.sets) {
+          if (!(await actions.loadData(role, name, files, seed))) return null;
+        }
+        return demo.recipe ?? {};
+      });
     },
 
     async removeData(id) {
@@ -422,7 +432,9 @@ export function createSessionStore(
     async train(recipe) {
       if (get().running) return;
       set({ running: true, stopping: false });
+      runAsked = true;
       const result = await attempt(() => session.train(recipe));
+      runAsked = false;
       set({ running: false, stopping: false, progress: null });
       if (result) setRun({ result, before: result.before, gates: result.gates, open: null, strength: 1 });
     },
