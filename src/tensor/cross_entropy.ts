@@ -23,18 +23,18 @@ export function softmaxCrossEntropy(
   weights: tf.Tensor1D,
   smoothing: number,
 ): CrossEntropy {
-  // Both results leave in one tensor [B + 1, C], the loss in its last row, because a GPU program has one output.
+  // Both results leave in one tensor [B, C + 1], because a GPU program has one output.
   const packed = runBody("SoftmaxCrossEntropy", { logits, labels, weights }, { smoothing }, () =>
     softmaxCrossEntropyReference(logits, labels, weights, smoothing),
   );
   const [batch, classes] = logits.shape;
-  const loss = tf.tidy(() => tf.reshape(tf.slice2d(packed, [batch, 0], [1, 1]), [])) as tf.Scalar;
+  const loss = tf.tidy(() => tf.sum(tf.slice2d(packed, [0, classes], [batch, 1]))) as tf.Scalar;
   const gradient = tf.slice2d(packed, [0, 0], [batch, classes]);
   packed.dispose();
   return { loss, gradient };
 }
 
-/** The composed body of `softmaxCrossEntropy`: [B + 1, C], the gradient above a row that holds the loss. */
+/** The composed body of `softmaxCrossEntropy`: [B, C + 1], the gradient and in the last column each row's share of the loss. */
 export function softmaxCrossEntropyReference(
   logits: tf.Tensor2D,
   labels: tf.Tensor1D,
@@ -49,6 +49,6 @@ export function softmaxCrossEntropyReference(
   const total = tf.sum(exponentials, 1, true);
   const logProbabilities = tf.sub(shifted, tf.log(total));
   const gradient = tf.mul(tf.sub(tf.div(exponentials, total), target), share) as tf.Tensor2D;
-  const loss = tf.neg(tf.sum(tf.mul(tf.mul(target, logProbabilities), share)));
-  return tf.concat2d([gradient, tf.add<tf.Tensor2D>(tf.zeros([1, classes]), loss)], 0);
+  const losses = tf.neg(tf.sum(tf.mul(tf.mul(target, logProbabilities), share), 1, true)) as tf.Tensor2D;
+  return tf.concat2d([gradient, losses], 1);
 }

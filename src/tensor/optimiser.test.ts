@@ -83,6 +83,19 @@ onEveryBackend(() => {
     tf.dispose(parameters);
   });
 
+  it("AdamW leaves a tensor that a parameter was made from as it was", async () => {
+    const origin = tf.tensor1d([1, 2, 3]);
+    const parameter = tf.variable(origin, false);
+    const gradient = tf.tensor1d([1, -1, 1]);
+    const state = createAdamWState([parameter]);
+    for (let step = 0; step < 3; step++)
+      adamw([parameter], [gradient], state, { ...settings, learningRate: 0.1, weightDecay: 0 });
+    expect(Array.from(await origin.data())).toEqual([1, 2, 3]);
+    expect(await parameter.data()).toBeAllClose([0.7, 2.3, 2.7], { atol: 1e-5 });
+    disposeAdamWState(state);
+    tf.dispose([origin, parameter, gradient]);
+  });
+
   it("AdamW stays finite where a gradient is 0 or tiny", async () => {
     const parameters = variables();
     const state = createAdamWState(parameters);

@@ -64,18 +64,33 @@ export function adamw(
   const correction2 = 1 - beta2 ** state.step;
   parameters.forEach((parameter, i) => {
     const gradient = gradients[i]!;
+    const [m, v] = [state.m[i]!, state.v[i]!];
     const learningRate = pick(settings.learningRate, i);
-    const decay = 1 - learningRate * pick(settings.weightDecay, i);
+    const keep = 1 - learningRate * pick(settings.weightDecay, i);
+    const rates = { rate: learningRate, keep, unbias1: 1 / correction1, unbias2: 1 / Math.sqrt(correction2) };
+    if (tf.getKernel("SeloraAdamW", tf.getBackend()) && [parameter, m, v].every(isAlone)) {
+      tf.engine().runKernel(
+        "SeloraAdamW",
+        { parameter, gradient, m, v },
+        { ...rates, beta1, beta2, epsilon },
+      );
+      return;
+    }
     tf.tidy(() => {
-      const m = tf.add(tf.mul(state.m[i]!, beta1), tf.mul(gradient, 1 - beta1));
-      const v = tf.add(tf.mul(state.v[i]!, beta2), tf.mul(tf.square(gradient), 1 - beta2));
-      const denominator = tf.add(tf.mul(tf.sqrt(v), 1 / Math.sqrt(correction2)), epsilon);
-      const update = tf.div(tf.mul(m, learningRate / correction1), denominator);
-      state.m[i]!.assign(m);
-      state.v[i]!.assign(v);
-      parameter.assign(tf.sub(tf.mul(parameter, decay), update));
+      const mean = tf.add(tf.mul(m, beta1), tf.mul(gradient, 1 - beta1));
+      const square = tf.add(tf.mul(v, beta2), tf.mul(tf.square(gradient), 1 - beta2));
+      const denominator = tf.add(tf.mul(tf.sqrt(square), rates.unbias2), epsilon);
+      const update = tf.div(tf.mul(mean, learningRate * rates.unbias1), denominator);
+      m.assign(mean);
+      v.assign(square);
+      parameter.assign(tf.sub(tf.mul(parameter, keep), update));
     });
   });
+}
+
+/** Whether no other tensor shares this one's memory, so that changing it in place is nobody else's business. */
+function isAlone(tensor: tf.Tensor): boolean {
+  return tf.engine().backend.refCount(tensor.dataId) === 1;
 }
 
 /** Velocities of SGD, one per parameter, and the number of steps taken. */

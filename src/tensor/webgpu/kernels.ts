@@ -1,3 +1,9 @@
 // Every WGSL body there is. Importing this registers them with tfjs under the names the doors ask for.
+import "./attention.ts";
+import "./cross_entropy.ts";
+import "./gelu.ts";
+import "./layer_norm.ts";
 import "./linear.ts";
 import "./low_rank.ts";
+import "./optimiser.ts";
+import "./patch_embed.ts";

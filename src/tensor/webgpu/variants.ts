@@ -10,6 +10,10 @@ export interface Variant {
   };
   /** Invocations of a workgroup where each deals with an element or a row of its own. */
   workgroup: number;
+  /** Invocations that share one row where a row is summed. */
+  lanesPerRow: number;
+  /** Tokens an invocation of attention deals with at most. */
+  attentionRows: number;
 }
 
 const software: Variant = {
@@ -20,6 +24,8 @@ const software: Variant = {
     return { tile: { rows: wide > 4 ? 8 : 16, columns: wide }, workgroup: 8 };
   },
   workgroup: 8,
+  lanesPerRow: 1,
+  attentionRows: 4,
 };
 
 const hardware: Variant = {
@@ -29,6 +35,8 @@ const hardware: Variant = {
     return { tile: large ? { rows: 8, columns: 8 } : { rows: 4, columns: 4 }, workgroup: 64 };
   },
   workgroup: 64,
+  lanesPerRow: 64,
+  attentionRows: 1,
 };
 
 /** The variant for the adapter a backend runs on. */
