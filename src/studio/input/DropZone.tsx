@@ -86,7 +86,7 @@ export function DropZone(props: DropZoneProps) {
         hidden
         multiple
         {...folderInput}
-        aria-label={`Folder: ${subject}`}
+        aria-label={`Folder for ${subject}`}
         onChange={(event) => pick(event.currentTarget)}
       />
       <input
@@ -95,7 +95,7 @@ export function DropZone(props: DropZoneProps) {
         hidden
         multiple
         accept={props.accept}
-        aria-label={`Files: ${subject}`}
+        aria-label={`Files for ${subject}`}
         onChange={(event) => pick(event.currentTarget)}
       />
     </div>

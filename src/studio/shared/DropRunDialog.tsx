@@ -20,7 +20,7 @@ export function DropRunDialog() {
         <Button variant="default" data-autofocus onClick={() => asked?.goOn(false)}>
           Keep the run
         </Button>
-        <Button color="red" onClick={() => asked?.goOn(true)}>
+        <Button color="red.9" onClick={() => asked?.goOn(true)}>
           Drop it and go on
         </Button>
       </div>
