@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, expect, it } from "vitest";
 import { type Backend, openBackend } from "./backend.ts";
-import { provideSoftwareGpu } from "./testing/backends.ts";
+import { provideSoftwareGpu } from "./testing/software_gpu.ts";
 
 let backend: Backend;
 beforeAll(provideSoftwareGpu);

@@ -4,7 +4,7 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Failure } from "../failure.ts";
 import { type Backend, openBackend } from "./backend.ts";
 import { checkFinite, throwIfFaulty, withErrorScopes } from "./faults.ts";
-import { provideSoftwareGpu } from "./testing/backends.ts";
+import { provideSoftwareGpu } from "./testing/software_gpu.ts";
 
 function codeOf(work: () => unknown): string {
   try {
