@@ -106,84 +106,98 @@ async function runOnce(
   return { complete, snapshot, head, half, frames, reports, tensors, steps: trainer.steps };
 }
 
-onEveryBackend((backend) => {
-  it.each(["adamw", "sgd"] as const)("follows PyTorch's trajectory for 20 steps: %s", async (name) => {
-    const network = await networkFixture("vit");
-    const fixture = await readFixture(new URL("./fixtures/trajectory.safetensors", import.meta.url));
-    const settings = fixture.json<Record<string, TrainingRecipe>>("recipes")[name] as TrainingRecipe;
-    const weights = await loadFixtureNetwork(network);
-    const adaptation = createAdaptation(weights, settings);
-    await startFrom(adaptation, (key) => (key.endsWith("lora_A") ? fixture.values(`${name}.${key}`) : null));
-    const start = tf.tensor2d(fixture.values(`${name}.head.weight`), [3, 24]);
-    const head = {
-      weight: tf.variable(start, false),
-      bias: tf.tidy(() => tf.variable(tf.zeros([3]) as tf.Tensor1D, false)),
-    };
-    const parameters = [...adaptation.parameters, head.weight, head.bias];
-    const schedule = createSchedule(80, settings);
-    expect(schedule).toMatchObject({ steps: 20, batch: 4, penaltyFrom: 4, settleFrom: 16 });
-    const optimiser = name === "sgd" ? createSgd(parameters) : createAdamW(parameters, settings.weightDecay);
-    const pixels = fixture.values("pixels");
-    const labels = fixture.values("labels");
-    const losses: number[] = [];
-    const wasOpen: boolean[] = [];
-    let reopened = 0;
-    for (let at = 0; at < 20; at++) {
-      if (at === schedule.settleFrom) await adaptation.freeze();
-      const size = 4 * 16 * 16 * 3;
-      const images = uploadPixels(Uint8Array.from(pixels.slice(at * size, (at + 1) * size)), 4, 16);
-      const loss = trainStep(
-        { weights, adaptation, head, optimiser, recipe: settings, schedule },
-        {
-          input: { pixels: images },
-          labels: Int32Array.from(labels.slice(at * 4, at * 4 + 4)),
-          mask: new Float32Array(4).fill(1),
-        },
-        at,
-      );
-      losses.push((await loss.data())[0] as number);
-      tf.dispose([loss, images]);
-      const reading = await adaptation.read();
-      const expected = fixture.values(`${name}.scores`).slice(at * 18, at * 18 + 18);
-      expect(reading.scores, `scores after step ${at + 1}`).toBeAllClose(expected, { atol: 1e-3 });
-      reading.open.forEach((open, gate) => {
-        if (open && wasOpen[gate] === false) reopened++;
-        wasOpen[gate] = open === 1;
-      });
-    }
-    expect(losses).toBeAllClose(fixture.values(`${name}.losses`), { atol: 1e-3 });
-    expect(reopened).toBeGreaterThan(0);
-    const tuned = await head.weight.data();
-    expect(relativeError(tuned, fixture.values(`${name}.final_head.weight`))).toBeLessThan(1e-3);
-    for (const [i, { layer, site }] of adaptation.sites.entries()) {
-      if (site !== "fc2" || !wasOpen[6 * layer + 5]) continue;
-      const B = await adaptation.parameters[2 * i + 1]!.data();
-      const expected = fixture.values(`${name}.final.layer.${layer}.fc2.lora_B`);
-      expect(relativeError(B, expected), `B of layer ${layer} fc2`).toBeLessThan(2e-3);
-    }
-    optimiser.dispose();
-    adaptation.dispose();
-    weights.dispose();
-    tf.dispose([start, head.weight, head.bias]);
-  });
+// A software GPU spends a second on a step when the machine is busy.
+const patience = 240_000;
 
-  it("gives the same run by the same seed, another by another, and leaves no tensor behind", () =>
-    withDeit(async (weights) => {
-      const change = backend === "wasm" ? {} : { epochs: 2 };
-      const first = await runOnce(weights, { ...change, augmentation: "flip" });
-      const again = await runOnce(weights, { ...change, augmentation: "flip" });
-      expect(first.complete).toBe(true);
-      expect(again.snapshot).toEqual(first.snapshot);
-      expect(again.frames).toEqual(first.frames);
-      expect(again.reports.map((r) => r.loss)).toEqual(first.reports.map((r) => r.loss));
-      // From the third step on (moments and constants exist by then) until gates freeze, and after it.
-      const settleFrom = createSchedule(10, { ...recipe, ...change }).settleFrom;
-      expect(new Set(first.tensors.slice(2, settleFrom)).size).toBe(1);
-      expect(new Set(first.tensors.slice(settleFrom + 1)).size).toBe(1);
-      if (backend === "webgpu") return;
-      const other = await runOnce(weights, { seed: 6, augmentation: "flip" });
-      expect(other.snapshot.head).not.toEqual(first.snapshot.head);
-    }));
+onEveryBackend((backend) => {
+  it.each(["adamw", "sgd"] as const)(
+    "follows PyTorch's trajectory for 20 steps: %s",
+    async (name) => {
+      const network = await networkFixture("deit");
+      const fixture = await readFixture(new URL("./fixtures/trajectory.safetensors", import.meta.url));
+      const settings = fixture.json<Record<string, TrainingRecipe>>("recipes")[name] as TrainingRecipe;
+      const weights = await loadFixtureNetwork(network);
+      const adaptation = createAdaptation(weights, settings);
+      await startFrom(adaptation, (key) =>
+        key.endsWith("lora_A") ? fixture.values(`${name}.${key}`) : null,
+      );
+      const start = tf.tensor2d(fixture.values(`${name}.head.weight`), [3, 16]);
+      const head = {
+        weight: tf.variable(start, false),
+        bias: tf.tidy(() => tf.variable(tf.zeros([3]) as tf.Tensor1D, false)),
+      };
+      const parameters = [...adaptation.parameters, head.weight, head.bias];
+      const schedule = createSchedule(80, settings);
+      expect(schedule).toMatchObject({ steps: 20, batch: 4, penaltyFrom: 4, settleFrom: 16 });
+      const optimiser =
+        name === "sgd" ? createSgd(parameters) : createAdamW(parameters, settings.weightDecay);
+      const pixels = fixture.values("pixels");
+      const labels = fixture.values("labels");
+      const losses: number[] = [];
+      const wasOpen: boolean[] = [];
+      let reopened = 0;
+      for (let at = 0; at < 20; at++) {
+        if (at === schedule.settleFrom) await adaptation.freeze();
+        const size = 4 * 16 * 16 * 3;
+        const images = uploadPixels(Uint8Array.from(pixels.slice(at * size, (at + 1) * size)), 4, 16);
+        const loss = trainStep(
+          { weights, adaptation, head, optimiser, recipe: settings, schedule },
+          {
+            input: { pixels: images },
+            labels: Int32Array.from(labels.slice(at * 4, at * 4 + 4)),
+            mask: new Float32Array(4).fill(1),
+          },
+          at,
+        );
+        losses.push((await loss.data())[0] as number);
+        tf.dispose([loss, images]);
+        const reading = await adaptation.read();
+        const expected = fixture.values(`${name}.scores`).slice(at * 12, at * 12 + 12);
+        expect(reading.scores, `scores after step ${at + 1}`).toBeAllClose(expected, { atol: 1e-3 });
+        reading.open.forEach((open, gate) => {
+          if (open && wasOpen[gate] === false) reopened++;
+          wasOpen[gate] = open === 1;
+        });
+      }
+      expect(losses).toBeAllClose(fixture.values(`${name}.losses`), { atol: 1e-3 });
+      expect(reopened).toBeGreaterThan(0);
+      const tuned = await head.weight.data();
+      expect(relativeError(tuned, fixture.values(`${name}.final_head.weight`))).toBeLessThan(1e-3);
+      for (const [i, { layer, site }] of adaptation.sites.entries()) {
+        if (site !== "fc2" || !wasOpen[6 * layer + 5]) continue;
+        const B = await adaptation.parameters[2 * i + 1]!.data();
+        const expected = fixture.values(`${name}.final.layer.${layer}.fc2.lora_B`);
+        expect(relativeError(B, expected), `B of layer ${layer} fc2`).toBeLessThan(2e-3);
+      }
+      optimiser.dispose();
+      adaptation.dispose();
+      weights.dispose();
+      tf.dispose([start, head.weight, head.bias]);
+    },
+    patience,
+  );
+
+  it(
+    "gives the same run by the same seed, another by another, and leaves no tensor behind",
+    () =>
+      withDeit(async (weights) => {
+        const change = backend === "wasm" ? {} : { epochs: 2 };
+        const first = await runOnce(weights, { ...change, augmentation: "flip" });
+        const again = await runOnce(weights, { ...change, augmentation: "flip" });
+        expect(first.complete).toBe(true);
+        expect(again.snapshot).toEqual(first.snapshot);
+        expect(again.frames).toEqual(first.frames);
+        expect(again.reports.map((r) => r.loss)).toEqual(first.reports.map((r) => r.loss));
+        // From the third step on (moments and constants exist by then) until gates freeze, and after it.
+        const settleFrom = createSchedule(10, { ...recipe, ...change }).settleFrom;
+        expect(new Set(first.tensors.slice(2, settleFrom)).size).toBe(1);
+        expect(new Set(first.tensors.slice(settleFrom + 1)).size).toBe(1);
+        if (backend === "webgpu") return;
+        const other = await runOnce(weights, { seed: 6, augmentation: "flip" });
+        expect(other.snapshot.head).not.toEqual(first.snapshot.head);
+      }),
+    patience,
+  );
 
   it("goes on from a snapshot to the same bits", () =>
     withDeit(async (weights) => {
