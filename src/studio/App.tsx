@@ -15,7 +15,7 @@ import { useRecipe, useSession, useStudio } from "./state/studio.ts";
 import { Welcome } from "./Welcome.tsx";
 
 // Charts come in chunks of their own: the page can be used before they are there.
-const Watch = lazy(() => import("./watch/Watch.tsx").then(({ Watch }) => ({ default: Watch })));
+const Watch = memo(lazy(() => import("./watch/Watch.tsx").then(({ Watch }) => ({ default: Watch }))));
 const Compare = memo(
   lazy(() => import("./compare/Compare.tsx").then(({ Compare }) => ({ default: Compare }))),
 );
@@ -29,13 +29,18 @@ const columns = [
 export function App() {
   const narrow = useMediaQuery("(max-width: 859px)", undefined, { getInitialValueInEffect: false });
   const [tab, setTab] = useState("input");
+  const main = useRef<HTMLElement>(null);
+  const turnTo = (next: string | null) => {
+    setTab(next ?? "input");
+    main.current?.scrollTo(0, 0);
+  };
   return (
     <div className="studio">
       <Header />
       <RunStrip />
       {narrow && (
         <nav className="tabs" aria-label="Parts of the page">
-          <Tabs id="studio" value={tab} onChange={(value) => setTab(value ?? "input")}>
+          <Tabs id="studio" value={tab} onChange={turnTo}>
             <Tabs.List grow>
               {columns.map(({ id, title }) => (
                 <Tabs.Tab key={id} value={id}>
@@ -47,7 +52,7 @@ export function App() {
         </nav>
       )}
       <Failures />
-      <main className="columns">
+      <main className="columns" ref={main}>
         {columns.map(({ id, label, Content }) => (
           <section
             key={id}
@@ -75,8 +80,8 @@ function WatchColumn() {
   const { session } = useStudio();
   // Charts may lag behind by a moment; what a person presses must not.
   const run = useDeferredValue(useSession((state) => state.run));
-  // Curves are dear to draw and slow to change: twice a second is live enough.
-  const steps = useThrottledValue(run.steps, 500);
+  // Curves are dear to draw and slow to change: once a second is live enough.
+  const steps = useThrottledValue(run.steps, 1000);
   const status = useSession((state) => state.status);
   const running = useSession((state) => state.running);
   const tau = useRecipe((state) => state.recipe.tau);

@@ -147,7 +147,6 @@ function RunStatus({ lacking }: { lacking: string | null }) {
         animated={moving}
         striped={moving}
         color={result && !running && !exporting ? "var(--studio-good)" : undefined}
-        transitionDuration={150}
         aria-label="Progress"
       />
     </div>
