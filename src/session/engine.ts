@@ -4,13 +4,14 @@ import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
 import type { Checkpoint } from "../checkpoint/types.ts";
 import { listImages } from "../dataset/list.ts";
 import { PixelStore } from "../dataset/pixels.ts";
-import type { DecodeImage } from "../dataset/types.ts";
+import type { DecodeImage, ResizeSpec } from "../dataset/types.ts";
 import { writeMerged } from "../export/merged.ts";
 import { Failure } from "../failure.ts";
 import { type Backend, openBackend } from "../tensor/backend.ts";
 import type { VitWeights } from "../vit/types.ts";
 import { loadVit } from "../vit/weights.ts";
 import { createRunControl, type RunControl } from "./control.ts";
+import { cancelled, type Job, type Tick } from "./job.ts";
 import { estimateMemory } from "./memory.ts";
 import type {
   BackendChoice,
@@ -33,23 +34,6 @@ interface Model {
   /** On the device; null until a device is open. */
   weights: VitWeights | null;
 }
-
-/** Reports progress of one job; `done` out of `total` of whatever `label` counts. */
-export type Tick = (done: number, total: number) => void;
-
-/** How one job reports and notices that it was cancelled. */
-export interface Job {
-  signal: AbortSignal;
-  progress(task: Task, label: string): Tick;
-  emit(event: SessionEvent): void;
-}
-
-export const cancelled = (what: string) =>
-  new Failure({
-    code: "cancelled",
-    what: `${what} was cancelled.`,
-    remedy: "What was loaded before is still there.",
-  });
 
 /**
  * Makes the engine of one session. Nothing is opened or loaded until it is asked for.
@@ -148,15 +132,33 @@ export function createEngine(decode: DecodeImage): Session {
     return loaded.weights;
   }
 
-  /** Decodes what has not been decoded yet, remembering what cannot be. */
-  async function preparePixels(set: LoadedSet, job: Job): Promise<void> {
-    if (!model || set.pixels) return;
-    const store = new PixelStore(set.images, model.checkpoint.preprocessing, decode);
+  /** Decodes a set for a model, remembering what cannot be read. */
+  async function cutPixels(set: LoadedSet, spec: ResizeSpec, job: Job): Promise<() => void> {
+    const store = new PixelStore(set.images, spec, decode);
     const tick = job.progress("data", `Reading images of ${set.name}`);
     const all = set.images.items.map((_, i) => i);
     const unreadable = await store.prepare(all, tick, job.signal);
-    set.unreadable = new Set(unreadable.map(({ index }) => index));
-    set.pixels = store;
+    return () => {
+      set.unreadable = new Set(unreadable.map(({ index }) => index));
+      set.pixels = store;
+    };
+  }
+
+  /** Decodes what has not been decoded yet. */
+  async function preparePixels(set: LoadedSet, job: Job): Promise<void> {
+    if (!model || set.pixels) return;
+    const keep = await cutPixels(set, model.checkpoint.preprocessing, job);
+    keep();
+  }
+
+  /** Reads every weight once, so that a damaged one is found before the model takes the other's place. */
+  async function checkWeights(checkpoint: Checkpoint, job: Job): Promise<void> {
+    const tick = job.progress("model", `Checking the weights of ${checkpoint.name}`);
+    const roles = [...checkpoint.roles.keys()];
+    for (const [i, role] of roles.entries()) {
+      await checkpoint.read(role);
+      tick(i + 1, roles.length);
+    }
   }
 
   function modelReport(checkpoint: Checkpoint): ModelReport {
@@ -199,13 +201,16 @@ export function createEngine(decode: DecodeImage): Session {
       }),
 
     loadModel: (files: SourceFile[], answers: ModelAnswers) =>
-      exclusive("loading", async () => {
+      exclusive("loading", async (job) => {
         const checkpoint = await openCheckpoint(files, answers);
+        await checkWeights(checkpoint, job);
+        // Pixels there are were cut for the other model, and a set that came first has never been decoded.
+        const cut: (() => void)[] = [];
+        for (const set of sets.values()) cut.push(await cutPixels(set, checkpoint.preprocessing, job));
         forgetRun();
         model?.weights?.dispose();
         model = { checkpoint, weights: null };
-        // Pixels were cut for the other model.
-        for (const set of sets.values()) set.pixels = null;
+        for (const keep of cut) keep();
         return modelReport(checkpoint);
       }),
 
@@ -252,8 +257,8 @@ export function createEngine(decode: DecodeImage): Session {
             });
           }
           set.byHand.set(className, counterpart);
+          forgetRun();
         }
-        forgetRun();
         return reportOn(set, names);
       }),
 
@@ -353,6 +358,10 @@ export function createEngine(decode: DecodeImage): Session {
   function needRun(): Run {
     return need(run, "Nothing has been trained yet.", "Start a run first.");
   }
+}
+
+function unlessCancelled(error: unknown): void {
+  if (Failure.from(error).parts.code !== "cancelled") throw error;
 }
 
 function validRecipe(recipe: Recipe): Recipe {

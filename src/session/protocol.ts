@@ -133,7 +133,7 @@ export interface Evaluation {
   strength: number;
 }
 
-/** A point of the live curves. OOD and retention are measured on at most 128 images a set while training. */
+/** A point of the live curves. OOD and retention are measured on at most 64 images a set while training. */
 export interface AccuracyPoint {
   step: number;
   epoch: number;

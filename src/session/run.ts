@@ -9,13 +9,13 @@ import type { HeadArrays, Trainer } from "../training/types.ts";
 import { linearClassifier, ownClassifier, uploadHead } from "../vit/classifier.ts";
 import type { EffectiveWeights, VitWeights } from "../vit/types.ts";
 import type { RunControl } from "./control.ts";
-import type { Job } from "./engine.ts";
+import { cancelled, type Job } from "./job.ts";
 import type { AccuracyPoint, Evaluation, RunResult, SetAccuracy } from "./protocol.ts";
 import type { Recipe } from "./recipe.ts";
 import { type Chosen, type LoadedSet, measured, ofSplit, pixelSource, thin } from "./sets.ts";
 
 /** Most images of an OOD or retention set that are looked at after each epoch; the end looks at all. */
-const LIVE_IMAGES = 128;
+const LIVE_IMAGES = 64;
 /** Images in one forward pass of an evaluation: wide enough to fill a GPU, small enough for any. */
 const EVALUATION_BATCH = 32;
 
@@ -85,6 +85,8 @@ export async function trainRun(input: RunInput): Promise<Run> {
   });
   try {
     job.emit({ kind: "started", recipe, gates: [...trainer.adaptation.gates], steps: trainer.steps });
+    // A stop that came while nothing was counting ends the run here; later ones keep what was learned.
+    if (job.signal.aborted) throw cancelled("The run");
     control.started = true;
     const complete = await trainer.run();
     job.emit({ kind: "status", status: "evaluating" });
@@ -138,13 +140,21 @@ export async function measureTarget(weights: VitWeights, target: LoadedSet, job:
 function refuseUselessSets(network: Network, sets: readonly LoadedSet[]): void {
   for (const set of sets) {
     if (measured(set, namesOf(network, set)).indices.length > 0) continue;
+    if (set.role === "retention" && network.ownLabels.length === 0) {
+      throw new Failure({
+        code: "bad-data",
+        what: "The model has no classifier of its own, so what it knew cannot be measured.",
+        where: set.name,
+        remedy: "Remove the set, or load a model with a classifier.",
+      });
+    }
     const counterpart = set.role === "retention" ? "the model's own labels" : "the target's classes";
     throw new Failure({
       code: "bad-data",
       what:
         set.role === "target"
           ? "None of the held-out images can be read."
-          : `No class of this set is one of ${counterpart}, so nothing of it can be measured.`,
+          : `No image of this set counts as one of ${counterpart}, so nothing of it can be measured.`,
       where: set.name,
       remedy: set.role === "target" ? "Load another folder." : "Map its classes by hand, or remove the set.",
     });
