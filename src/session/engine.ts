@@ -256,9 +256,11 @@ export function createEngine(decode: DecodeImage): Session {
               remedy: "Choose one of the classes offered.",
             });
           }
-          set.byHand.set(className, counterpart);
-          forgetRun();
         }
+        for (const [className, counterpart] of Object.entries(mapping))
+          set.byHand.set(className, counterpart);
+        // Asked without a mapping, this is only a question.
+        if (Object.keys(mapping).length > 0) forgetRun();
         return reportOn(set, names);
       }),
 
@@ -358,10 +360,6 @@ export function createEngine(decode: DecodeImage): Session {
   function needRun(): Run {
     return need(run, "Nothing has been trained yet.", "Start a run first.");
   }
-}
-
-function unlessCancelled(error: unknown): void {
-  if (Failure.from(error).parts.code !== "cancelled") throw error;
 }
 
 function validRecipe(recipe: Recipe): Recipe {

@@ -78,7 +78,7 @@ export function Compare(props: CompareProps) {
             {!after && (
               <p className={classes.hint}>
                 {points.length > 0
-                  ? "Live numbers come from at most 128 images a set; all are asked when training ends."
+                  ? "Live numbers come from at most 64 images a set; all are asked when training ends."
                   : "This is where the model starts. Live numbers follow with the first epoch."}
               </p>
             )}

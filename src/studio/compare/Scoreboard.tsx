@@ -45,7 +45,7 @@ export const Scoreboard = memo(function Scoreboard(props: ScoreboardProps) {
                 ) : (
                   <>
                     {sampled && measured !== null && (
-                      <span className={classes.about} title="Measured on at most 128 images while training">
+                      <span className={classes.about} title="Measured on at most 64 images while training">
                         ≈
                       </span>
                     )}

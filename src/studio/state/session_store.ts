@@ -293,10 +293,12 @@ export function createSessionStore(
     set({ run: emptyRun });
   }
 
-  /** Sets' matches depend on the model's labels and the target's classes: ask again after either changed. */
-  async function refreshMatches(): Promise<void> {
-    for (const { id, role } of get().data) {
-      if (role === "target") continue;
+  /**
+   * Matches depend on the model's labels and the target's classes, and images are decoded once there is a model: ask
+   * again after either changed.
+   */
+  async function refreshReports(): Promise<void> {
+    for (const { id } of get().data) {
       const report = await attempt(() => session.mapClasses(id, {}));
       if (report) putReport(report);
     }
@@ -365,7 +367,7 @@ export function createSessionStore(
       const answered = answers !== undefined || model.questions.length === 0;
       dropRun();
       set({ model, modelFiles: files, answered, memory: null });
-      await refreshMatches();
+      await refreshReports();
       return true;
     },
 
@@ -375,7 +377,7 @@ export function createSessionStore(
       dropRun();
       const replaced = (one: DataReport) => one.role === role && (role === "target" || one.name === name);
       set(({ data }) => ({ data: [...data.filter((one) => !replaced(one)), report] }));
-      if (role === "target") await refreshMatches();
+      if (role === "target") await refreshReports();
       return true;
     },
 

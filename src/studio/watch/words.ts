@@ -16,7 +16,7 @@ export const words = {
   ood: "Out of distribution: the same classes in another style. Shows whether what was learned carries over.",
   retention: "What the model knew before, asked through its own classifier. Shows what was forgotten.",
   accuracy:
-    "Share of held-out images that get the right answer. While training, each set is measured on at most 128 images.",
+    "Share of held-out images that get the right answer. While training, each set is measured on at most 64 images.",
   before: "A linear probe: a new classifier on the untouched network, before any block was adapted.",
   interval: "95 % Wilson interval: where the true accuracy probably lies, given how many images were asked.",
   points: "Percentage points: from 80% to 83% is +3.0.",

@@ -1,0 +1,61 @@
+import { expect, test } from "vitest";
+import { createRunControl } from "./control.ts";
+
+/** Whether a promise has settled once everything that can run now has run. */
+async function settled(promise: Promise<unknown>): Promise<boolean> {
+  let done = false;
+  void promise.then(() => {
+    done = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  return done;
+}
+
+test("a run nobody interferes with goes on and hears of no pause", async () => {
+  const held: boolean[] = [];
+  expect(await createRunControl().between((now) => held.push(now))).toBe("go");
+  expect(held).toEqual([]);
+});
+
+test("a pause holds until resume, however often either is pressed", async () => {
+  const control = createRunControl();
+  const held: boolean[] = [];
+  control.pause();
+  control.pause();
+  const waiting = control.between((now) => held.push(now));
+  expect(await settled(waiting)).toBe(false);
+  expect(held).toEqual([true]);
+  control.resume();
+  control.resume();
+  expect(await waiting).toBe("go");
+  expect(held).toEqual([true, false]);
+  expect(await control.between((now) => held.push(now))).toBe("go");
+  expect(held).toEqual([true, false]);
+});
+
+test("a pause that is taken back before the step has ended holds nothing", async () => {
+  const control = createRunControl();
+  control.pause();
+  control.resume();
+  expect(await control.between(() => expect.unreachable())).toBe("go");
+});
+
+test("a run can be paused again", async () => {
+  const control = createRunControl();
+  for (let turn = 0; turn < 2; turn++) {
+    control.pause();
+    const waiting = control.between(() => {});
+    expect(await settled(waiting)).toBe(false);
+    control.resume();
+    expect(await waiting).toBe("go");
+  }
+});
+
+test("a stop ends a run that is paused, and a stop is for good", async () => {
+  const control = createRunControl();
+  control.pause();
+  const waiting = control.between(() => {});
+  control.stop();
+  expect(await waiting).toBe("stop");
+  expect(await control.between(() => {})).toBe("stop");
+});

@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import type { Architecture } from "../checkpoint/types.ts";
+import { estimateMemory } from "./memory.ts";
+import { defaultRecipe } from "./recipe.ts";
+
+/** ViT-B/16 at 224. */
+const base: Architecture = {
+  family: "hf-vit",
+  imageSize: 224,
+  patchSize: 16,
+  hiddenSize: 768,
+  layers: 12,
+  heads: 12,
+  mlpSize: 3072,
+  activation: "gelu",
+  layerNormEps: 1e-12,
+  qkvBias: true,
+  prefixTokens: 1,
+  labels: null,
+};
+const tiny: Architecture = {
+  ...base,
+  imageSize: 16,
+  patchSize: 4,
+  hiddenSize: 24,
+  layers: 2,
+  heads: 3,
+  mlpSize: 40,
+};
+
+test("a tiny network, counted by hand", () => {
+  // 16 patches and one token, batch 4: 68 rows. Matrices: 4 x 24 x 24 + 2 x 24 x 40 = 4224 a layer.
+  // Rank 2: 2 x (8 x 24 + 2 x 64) = 640 a layer, four times (value, gradient, two moments).
+  // A row keeps 8 x 24 + 2 x 40 = 272 numbers a layer; in flight are 2 x 72. Images: 16 x 16 x 3, twice.
+  const { bytes, parts } = estimateMemory(tiny, 10_000, { ...defaultRecipe, rank: 2, batch: 4 });
+  expect(parts).toEqual([
+    { label: "Frozen weights", bytes: 40_000 },
+    { label: "Weights with adapters", bytes: 2 * 4224 * 4 },
+    { label: "Adapters, gradients, optimiser", bytes: 2 * 640 * 4 * 4 },
+    { label: "Activations", bytes: 2 * 68 * 272 * 4 },
+    { label: "Gradients in flight", bytes: 2 * 68 * 72 * 4 },
+    { label: "Images", bytes: 4 * 768 * 2 * 4 },
+  ]);
+  expect(bytes).toBe(40_000 + 33_792 + 20_480 + 147_968 + 39_168 + 24_576);
+});
+
+test("what is not adapted costs no weights of its own", () => {
+  const of = (targetModules: "both" | "attention" | "mlp", label: string) =>
+    estimateMemory(tiny, 0, { ...defaultRecipe, rank: 2, targetModules }).parts.find(
+      (part) => part.label === label,
+    )?.bytes;
+  expect(of("attention", "Weights with adapters")).toBe(2 * 4 * 24 * 24 * 4);
+  expect(of("mlp", "Weights with adapters")).toBe(2 * 2 * 24 * 40 * 4);
+  expect(of("attention", "Adapters, gradients, optimiser")).toBe(2 * 2 * 8 * 24 * 16);
+  expect(of("mlp", "Adapters, gradients, optimiser")).toBe(2 * 2 * 2 * 64 * 16);
+});
+
+test("ViT-B/16 at batch 32 stays inside 6 GB, as designed for", () => {
+  const { bytes } = estimateMemory(base, 86_567_656, { ...defaultRecipe, batch: 32 });
+  expect(bytes).toBeLessThan(6e9);
+  expect(bytes).toBeGreaterThan(3e9);
+});
