@@ -1,11 +1,18 @@
 // The same session from a terminal: finetune and inspect. Progress goes to stderr, results to stdout; exit codes are
 // 0 done, 1 the run failed, 2 bad input or arguments.
-import { mkdir, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { mkdir, stat, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Failure, type FailureCode } from "../failure.ts";
-import { createNodeSession, walk } from "../session/node.ts";
-import type { BackendChoice, Evaluation, Session, SessionEvent } from "../session/protocol.ts";
+import { BadCheckpoint, createNodeSession, walk } from "../session/node.ts";
+import type {
+  BackendChoice,
+  Evaluation,
+  Session,
+  SessionEvent,
+  SourceFile,
+  TensorRow,
+} from "../session/protocol.ts";
 import { recipeSchema, recipeWords } from "../session/recipe.ts";
 import { table } from "./table.ts";
 
@@ -74,7 +81,12 @@ function recipeFrom(values: Values) {
   for (const key of Object.keys(recipeWords) as (keyof typeof recipeWords)[]) {
     const text = values[kebab(key)];
     if (typeof text !== "string") continue;
-    given[key] = typeof recipeSchema.parse({})[key] === "number" ? Number(text) : text;
+    given[key] =
+      typeof recipeSchema.parse({})[key] === "number"
+        ? text.trim() === ""
+          ? Number.NaN
+          : Number(text)
+        : text;
   }
   const result = recipeSchema.safeParse(given);
   if (result.success) return result.data;
@@ -88,17 +100,41 @@ function named(entry: string, option: string): [name: string, path: string] {
   return [entry.slice(0, at), entry.slice(at + 1)];
 }
 
+/** A model's files: a folder, or one file and the two that belong beside it. */
+async function modelFiles(path: string): Promise<SourceFile[]> {
+  const files = await walk(path);
+  if (!(await stat(path)).isFile()) return files;
+  for (const name of ["config.json", "preprocessor_config.json"]) {
+    const beside = join(dirname(path), name);
+    if (await stat(beside).catch(() => null)) files.push(...(await walk(beside)));
+  }
+  return files;
+}
+
+/** Makes the folder for the results before the long work, not after it. */
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause: NodeJS.ErrnoException) => {
+    throw badArgument(`--out cannot be made a folder (${cause.code ?? cause.message}).`);
+  });
+}
+
 function backendFrom(values: Values): BackendChoice {
   const choice = values.backend ?? "auto";
   if (choice === "auto" || choice === "webgpu" || choice === "wasm") return choice;
   throw badArgument(`--backend is auto, webgpu or wasm, got "${choice}".`);
 }
 
+const say = (text: string) => process.stderr.write(`${text}\n`);
+
+/** A remark on stderr that comes from no event. */
+function remark(text: string, json: boolean): void {
+  say(json ? JSON.stringify({ kind: "notice", text } satisfies SessionEvent) : text);
+}
+
 /** What happens, a line each on stderr; with --json one object a line. */
 function report(session: Session, json: boolean) {
   const started = performance.now();
   let lastLine = 0;
-  const say = (text: string) => process.stderr.write(`${text}\n`);
   session.subscribe((event: SessionEvent) => {
     if (json) {
       // Typed arrays print as objects; as plain lists they are readable by anything.
@@ -147,27 +183,29 @@ async function finetune(values: Values): Promise<void> {
   const extra = (["ood", "retention"] as const).flatMap((role) =>
     ((values[role] as string[] | undefined) ?? []).map((entry) => [role, ...named(entry, role)] as const),
   );
+  const twice = extra.find(([role, name], i) => extra.findIndex(([r, n]) => r === role && n === name) < i);
+  if (twice) throw badArgument(`--${twice[0]} ${twice[1]} is given twice; every set needs its own name.`);
+  const backend = backendFrom(values);
   const json = values.json === true;
   const session = createNodeSession();
   report(session, json);
   // The first Ctrl-C ends the run after its step and keeps what was learned; the second one ends the program.
   process.once("SIGINT", () => void session.stop());
 
-  const device = await session.open(backendFrom(values));
-  const loaded = await session.loadModel(await walk(model), {});
+  const device = await session.open(backend);
+  const loaded = await session.loadModel(await modelFiles(model), {});
   for (const { question, usual } of loaded.questions)
-    process.stderr.write(`${question} Using the usual value: ${usual}.\n`);
+    remark(`${question} Using the usual value: ${usual}.`, json);
   const reports = [await session.loadData("target", "target", await walk(target), recipe.seed)];
   for (const [role, name, path] of extra)
     reports.push(await session.loadData(role, name, await walk(path), recipe.seed));
   for (const { name, issues } of reports)
-    for (const issue of issues)
-      if (issue.severity !== "note") process.stderr.write(`${name}: ${issue.text}\n`);
+    for (const issue of issues) if (issue.severity !== "note") remark(`${name}: ${issue.text}`, json);
 
+  await makeFolder(out);
   const result = await session.train(recipe);
   const exported = await session.exportMerged();
 
-  await mkdir(out, { recursive: true });
   for (const file of exported.files)
     await writeFile(join(out, file.path), file.blob.stream() as unknown as AsyncIterable<Uint8Array>);
   const write = (name: string, value: unknown) =>
@@ -221,9 +259,25 @@ async function finetune(values: Values): Promise<void> {
   }
 }
 
+function tensorTable(rows: readonly TensorRow[]): string {
+  return table(
+    ["tensor", "shape", "dtype", "role", "problem"],
+    rows.map((row) => [row.name, row.shape.join("x"), row.dtype, row.role ?? "", row.problem ?? ""]),
+  );
+}
+
 async function inspect(values: Values): Promise<void> {
   const session = createNodeSession();
-  const report = await session.loadModel(await walk(required(values, "model")), {});
+  const files = await modelFiles(required(values, "model"));
+  const report = await session.loadModel(files, {}).catch((error: unknown) => {
+    // The tensors of a model that cannot be used are what someone who inspects it came for.
+    if (error instanceof BadCheckpoint) {
+      process.stdout.write(
+        values.json ? `${JSON.stringify({ table: error.table })}\n` : tensorTable(error.table),
+      );
+    }
+    throw error;
+  });
   if (values.json) {
     process.stdout.write(`${JSON.stringify(report)}\n`);
     return;
@@ -234,18 +288,7 @@ async function inspect(values: Values): Promise<void> {
       `patch ${a.patchSize}, image ${a.imageSize}, ${(report.parameters / 1e6).toFixed(2)} M parameters, ` +
       `${a.labels ? `${a.labels.length} labels` : "no classifier"}\n\n`,
   );
-  process.stdout.write(
-    table(
-      ["tensor", "shape", "dtype", "role", "problem"],
-      report.table.map((row) => [
-        row.name,
-        row.shape.join("x"),
-        row.dtype,
-        row.role ?? "",
-        row.problem ?? "",
-      ]),
-    ),
-  );
+  process.stdout.write(tensorTable(report.table));
   for (const { question, usual } of report.questions) process.stdout.write(`${question} Usual: ${usual}\n`);
 }
 
@@ -265,9 +308,12 @@ export async function main(argv: string[]): Promise<number> {
     return 0;
   } catch (error) {
     const failure = Failure.from(error);
-    process.stderr.write(`${failure.message}\n`);
-    if (failure.parts.code === "state" && failure.cause instanceof Error)
-      process.stderr.write(`${failure.cause.stack}\n`);
+    // An error in the arguments is thrown before they are known, so the word itself is looked for.
+    if (argv.includes("--json"))
+      say(JSON.stringify({ kind: "failure", failure: failure.parts } satisfies SessionEvent));
+    else say(failure.message);
+    if (!argv.includes("--json") && failure.parts.code === "state" && failure.cause instanceof Error)
+      say(failure.cause.stack ?? "");
     return badInput.has(failure.parts.code) ? 2 : 1;
   }
 }
