@@ -6,14 +6,17 @@ import { dirname, join } from "node:path";
 import { expect, type Locator, type Page } from "@playwright/test";
 import { BlobReader, Uint8ArrayWriter, ZipReader } from "@zip.js/zip.js";
 
-const demo = join(import.meta.dirname, "..", "public", "demo");
+const root = join(import.meta.dirname, "..");
+const demo = join(root, "public", "demo");
 
 /** The demo's model as a folder on disk. */
 export const modelFolder = join(demo, "model");
 
-const index: { target: { file: string }; ood: { file: string }[]; retention: { file: string }[] } = JSON.parse(
-  readFileSync(join(demo, "data", "index.json"), "utf8"),
-);
+/** A ViT of two layers and random weights, for journeys in which nothing has to be learned. */
+export const tinyModelFolder = join(root, "src", "checkpoint", "fixtures", "vit");
+
+const index: { target: { file: string }; ood: { file: string }[]; retention: { file: string }[] } =
+  JSON.parse(readFileSync(join(demo, "data", "index.json"), "utf8"));
 
 /** File names of the demo's zips. */
 export const demoZips = {
@@ -53,6 +56,13 @@ export async function pictureFolder(
   return root;
 }
 
+/** An empty folder that nobody else uses. */
+export const emptyFolder = (name: string): string => {
+  const path = join(mkdtempSync(join(tmpdir(), "selora-")), name);
+  mkdirSync(path, { recursive: true });
+  return path;
+};
+
 /** Drops files or folders of this machine on a place, as the mouse does. */
 export async function drop(page: Page, place: Locator, paths: string[]): Promise<void> {
   await place.scrollIntoViewIfNeeded();
@@ -67,9 +77,11 @@ export async function drop(page: Page, place: Locator, paths: string[]): Promise
   await cdp.detach();
 }
 
+/** A region of the page by its exact name: a panel, a set in it, a column. */
+export const region = (page: Page, name: string) => page.getByRole("region", { name, exact: true });
+
 /** The drop zone of a panel, by the panel's heading. */
-export const dropZone = (page: Page, panel: string) =>
-  page.getByRole("region", { name: panel, exact: true }).locator(".drop").first();
+export const dropZone = (page: Page, panel: string) => region(page, panel).locator(".drop").first();
 
 /** Opens the studio and chooses WebGPU by hand, since the only adapter of a test machine runs on the CPU. */
 export async function openOnWebGPU(page: Page): Promise<void> {
@@ -87,4 +99,33 @@ export async function setNumber(page: Page, label: string, value: number): Promi
   const field = page.getByRole("textbox", { name: label, exact: true });
   await field.fill(String(value));
   await field.blur();
+}
+
+/** Opens the studio on the backend that "auto" takes here: WASM, as the only adapter runs on the CPU. */
+export async function open(page: Page): Promise<void> {
+  await page.goto("/");
+  await expect(page.getByRole("button", { name: /^Device:/ })).toHaveAccessibleName(/WASM/);
+}
+
+/** Drops the tiny model and a few pictures of two classes, and waits until both are there. */
+export async function loadTiny(page: Page, train = 6): Promise<void> {
+  const classes = ["animal", "vehicle"];
+  const target = await pictureFolder("few", demoZips.target, classes, { train, val: 2, test: 4 });
+  await drop(page, dropZone(page, "Model"), [tinyModelFolder]);
+  await expect(region(page, "Model")).toContainText("2, 3, 24");
+  await drop(page, dropZone(page, "Target images"), [target]);
+  await expect(region(page, "few")).toContainText("4 to validate, 8 to test");
+}
+
+/** The page's own words in the run's line: Ready, Warm-up, Done ... */
+export const runStrip = (page: Page) => region(page, "Run");
+
+/** Percentages that the table of sets shows of one set: before, after and, once something was adjusted, now. */
+export async function scoresOf(page: Page, set: string): Promise<string[]> {
+  const body = region(page, "Before and after").locator("tbody", {
+    has: page.getByRole("button", { name: set, exact: true }),
+  });
+  const cells = await body.locator("tr").first().locator("td").allInnerTexts();
+  // The last one is the change.
+  return cells.slice(0, -1);
 }

@@ -16,8 +16,10 @@ import { type Chosen, type LoadedSet, measured, ofSplit, pixelSource, thin } fro
 
 /** Most images of an OOD or retention set that are looked at after each epoch; the end looks at all. */
 const LIVE_IMAGES = 64;
-/** Images in one forward pass of an evaluation: wide enough to fill a GPU, small enough for any. */
+/** Most images in one forward pass of an evaluation: wide enough to fill a GPU, small enough for any. */
 const EVALUATION_BATCH = 32;
+/** The batch is padded to this, so that a small set does not pay for a wide one. */
+const batchFor = ({ indices }: Chosen) => Math.max(1, Math.min(EVALUATION_BATCH, indices.length));
 
 /** A finished (or stopped) run that can still be adjusted, measured and exported. */
 export interface Run {
@@ -130,7 +132,7 @@ export async function measureTarget(weights: VitWeights, target: LoadedSet, job:
   const classes = target.images.classes;
   const chosen = measured(target, classes);
   const predictions = await predict(weights, null, ownClassifier(weights), pixelSource(target, chosen), {
-    batch: EVALUATION_BATCH,
+    batch: batchFor(chosen),
     onProgress: job.progress("export", "Scoring the file"),
   });
   return { id: target.id, role: "target", name: target.name, ...score(predictions, chosen.labels, classes) };
@@ -167,7 +169,7 @@ const namesOf = (network: Network, set: LoadedSet) =>
 async function fitProbe(network: Network, target: LoadedSet, train: Chosen, validation: Chosen, job: Job) {
   const features = async (chosen: Chosen, label: string) => ({
     features: await extractFeatures(network.weights, null, pixelSource(target, chosen), {
-      batch: EVALUATION_BATCH,
+      batch: batchFor(chosen),
       onProgress: job.progress("probe", label),
     }),
     labels: chosen.labels,
@@ -235,7 +237,7 @@ async function measureSet(
   const classifier = set.role === "retention" ? ownClassifier(network.weights) : linearClassifier(uploaded);
   try {
     const predictions = await predict(network.weights, effective, classifier, pixelSource(set, chosen), {
-      batch: EVALUATION_BATCH,
+      batch: batchFor(chosen),
       onProgress,
     });
     const names = namesOf(network, set);
