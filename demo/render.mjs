@@ -34,6 +34,12 @@ const OOD_SETS = ["emojione-monotone", "openmoji-outline", "openmoji"];
 /** A set made of another by leaving its colours out. */
 const OUTLINES_OF = { "openmoji-outline": "openmoji" };
 
+/**
+ * What the studio suggests with the demo, where it differs from the defaults: the learning rate at which plain LoRA
+ * visibly forgets, so that there is something to see (found by interop/demo_regime.py; figures in the README).
+ */
+const RECIPE = { learningRate: 0.005 };
+
 /** Noto's drawing of this one makes resvg 2.6 abort the whole process. It is of no class. */
 const UNRENDERABLE = new Set(["package"]);
 
@@ -301,6 +307,7 @@ function renderPage(version) {
     target: { ...captionOf(TARGET_SET), ...targetZip },
     ood,
     retention: [retention],
+    recipe: RECIPE,
     files: [targetZip.file, ...ood.map((set) => set.file), retention.file],
   };
   // The index is written last: a directory without it is an unfinished one, and is rendered again.
