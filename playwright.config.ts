@@ -11,6 +11,7 @@ export default defineConfig({
   workers: 1,
   outputDir: ".cache/playwright",
   use: {
+    actionTimeout: 60_000,
     baseURL: `http://localhost:${port}`,
     launchOptions: {
       executablePath: process.env.SELORA_CHROMIUM || "/usr/bin/chromium",

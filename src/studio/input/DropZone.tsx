@@ -27,18 +27,18 @@ export function DropZone(props: DropZoneProps) {
   const loose = useRef<HTMLInputElement>(null);
   const [over, setOver] = useState(false);
 
-  const give = (files: SourceFile[]) => {
-    if (files.length > 0 && !disabled) props.onFiles(files);
-  };
   const pick = (input: HTMLInputElement) => {
-    give(filesFromInput(input.files));
+    const files = filesFromInput(input.files);
+    if (files.length > 0 && !disabled) props.onFiles(files);
     // The same folder can be chosen again after it was mended.
     input.value = "";
   };
   const drop = (event: DragEvent) => {
     event.preventDefault();
     setOver(false);
-    if (!disabled) void filesFromDrop(event.nativeEvent).then(give);
+    // An empty folder is a drop of no files, and the engine says so; a dropped word or link is none of ours.
+    if (disabled || !event.dataTransfer.types.includes("Files")) return;
+    void filesFromDrop(event.nativeEvent).then(props.onFiles);
   };
 
   return (

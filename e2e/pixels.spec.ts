@@ -1,0 +1,92 @@
+// The browser's decoder and our resizing give the pixels of PIL and of transformers' image processors: the same
+// fixtures that the decoder for Node is held to (src/dataset/preprocess.test.ts).
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "@playwright/test";
+import { build } from "vite";
+import type { ResizeSpec } from "../src/dataset/types.ts";
+
+const fixtures = join(import.meta.dirname, "..", "src", "dataset", "fixtures");
+interface Manifest {
+  images: { name: string; width: number; height: number; lossy: boolean; sha256: string }[];
+  specs: { name: string; spec: ResizeSpec; images: string[] }[];
+}
+const manifest: Manifest = JSON.parse(readFileSync(join(fixtures, "preprocess.json"), "utf8"));
+
+/** The module as one script a page can import. */
+async function bundle(): Promise<string> {
+  const result = await build({
+    configFile: false,
+    logLevel: "warn",
+    build: {
+      write: false,
+      minify: false,
+      target: "esnext",
+      lib: { entry: join(import.meta.dirname, "pixels_module.ts"), formats: ["es"], fileName: "pixels" },
+    },
+  });
+  const [output] = Array.isArray(result) ? result : [result];
+  if (!output || !("output" in output)) throw new Error("nothing was built");
+  return output.output[0].code;
+}
+
+test("the browser gives the reference's pixels", async ({ page }) => {
+  const code = await bundle();
+  // Addresses on the studio's own origin that only this page knows.
+  await page.route("**/pixels/*", (route) => {
+    const name = new URL(route.request().url()).pathname.split("/").at(-1) ?? "";
+    if (name === "page.html") return route.fulfill({ contentType: "text/html", body: "<!doctype html>" });
+    if (name === "module.js") return route.fulfill({ contentType: "text/javascript", body: code });
+    return route.fulfill({ body: readFileSync(join(fixtures, name)) });
+  });
+  await page.goto("/pixels/page.html");
+
+  const decoded = await page.evaluate(
+    async (names) => {
+      const address = "/pixels/module.js";
+      const { decodeImage }: typeof import("./pixels_module.ts") = await import(address);
+      const results = [];
+      for (const name of names) {
+        const blob = await (await fetch(`/pixels/${name}`)).blob();
+        const { width, height, data } = await decodeImage(blob, name);
+        const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+        const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+        results.push({ name, width, height, sha256 });
+      }
+      return results;
+    },
+    manifest.images.map(({ name }) => name),
+  );
+  expect.soft(decoded).toEqual(manifest.images.map(({ lossy: _, ...rest }) => rest));
+
+  const compared = await page.evaluate(async (specs) => {
+    const address = "/pixels/module.js";
+    const { decodeImage, outputSize, preprocess }: typeof import("./pixels_module.ts") = await import(
+      address
+    );
+    const results = [];
+    for (const { name: specName, spec, images } of specs) {
+      const expected = new Uint8Array(await (await fetch(`/pixels/${specName}.bin`)).arrayBuffer());
+      const { width, height } = outputSize(spec);
+      for (const [i, image] of images.entries()) {
+        const decodedImage = await decodeImage(await (await fetch(`/pixels/${image}`)).blob(), image);
+        const actual = preprocess(decodedImage, spec);
+        const at = i * width * height * 3;
+        let worst = 0;
+        let total = 0;
+        actual.forEach((value, n) => {
+          const difference = Math.abs(value - (expected[at + n] ?? Number.NaN));
+          worst = Math.max(worst, difference);
+          total += difference;
+        });
+        results.push({ image, specName, worst, mean: total / actual.length });
+      }
+    }
+    return results;
+  }, manifest.specs);
+  for (const { image, specName, worst, mean } of compared) {
+    const lossy = manifest.images.find(({ name }) => name === image)?.lossy;
+    expect.soft(worst, `${image}, ${specName}: worst`).toBeLessThanOrEqual(lossy ? 3 : 0);
+    expect.soft(mean, `${image}, ${specName}: mean`).toBeLessThanOrEqual(lossy ? 1 : 0);
+  }
+});
