@@ -21,22 +21,35 @@ export const decodeImage = decoder(async (bytes, { format }) => {
   }
 });
 
-function readPixels(bitmap: ImageBitmap): RgbImage {
-  const { width, height } = bitmap;
-  const data = new Uint8Array(width * height * 3);
-  const canvas = new OffscreenCanvas(Math.min(TILE, width), Math.min(TILE, height));
-  const context = canvas.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" });
-  if (!context) {
+let shared: OffscreenCanvasRenderingContext2D | null = null;
+
+/** The one canvas that pixels are read through, at least this large: making one costs more than a small picture does. */
+function canvasFor(width: number, height: number): OffscreenCanvasRenderingContext2D {
+  shared ??= new OffscreenCanvas(width, height).getContext("2d", {
+    willReadFrequently: true,
+    colorSpace: "srgb",
+  });
+  if (!shared) {
     throw new Failure({
       code: "state",
       what: "The browser gave no canvas to read images with.",
       remedy: "Close other tabs and try again.",
     });
   }
-  for (let top = 0; top < height; top += canvas.height) {
-    const tileHeight = Math.min(canvas.height, height - top);
-    for (let left = 0; left < width; left += canvas.width) {
-      const tileWidth = Math.min(canvas.width, width - left);
+  // Setting a size, even the same one, throws the canvas's memory away.
+  if (shared.canvas.width < width) shared.canvas.width = width;
+  if (shared.canvas.height < height) shared.canvas.height = height;
+  return shared;
+}
+
+function readPixels(bitmap: ImageBitmap): RgbImage {
+  const { width, height } = bitmap;
+  const data = new Uint8Array(width * height * 3);
+  const context = canvasFor(Math.min(TILE, width), Math.min(TILE, height));
+  for (let top = 0; top < height; top += TILE) {
+    const tileHeight = Math.min(TILE, height - top);
+    for (let left = 0; left < width; left += TILE) {
+      const tileWidth = Math.min(TILE, width - left);
       context.fillStyle = "white";
       context.fillRect(0, 0, tileWidth, tileHeight);
       context.drawImage(bitmap, left, top, tileWidth, tileHeight, 0, 0, tileWidth, tileHeight);
