@@ -33,6 +33,7 @@ async function check(page: Page): Promise<void> {
   const found: string[] = [];
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await expect(page.locator("html")).toHaveAttribute("data-mantine-color-scheme", colorScheme);
     await page.setViewportSize(wide);
     found.push(...(await violations(page, `wide, ${colorScheme}`)));
     await page.setViewportSize(narrow);

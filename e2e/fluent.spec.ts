@@ -1,4 +1,6 @@
-// The page stays alive while the worker trains: its own thread is hardly ever busy for long, and frames keep coming.
+// The page stays alive while the worker trains: its own thread has time left for every frame, whatever the cores are
+// busy with. Frames are counted and printed; on a machine whose cores are all taken they are the machine's affair,
+// so what is judged is how much work the page makes for itself.
 import { expect, test } from "@playwright/test";
 import {
   demoZips,
@@ -12,28 +14,36 @@ import {
   setNumber,
 } from "./support.ts";
 
-const SECONDS = 4;
+const SECONDS = 5;
 
 test("the page's thread is free while a run is on", async ({ page }) => {
   const classes = ["animal", "face", "vehicle"];
-  const target = await pictureFolder("icons", demoZips.target, classes, { train: 8, val: 2 });
+  const target = await pictureFolder("icons", demoZips.target, classes, { train: 8, val: 1 });
   await open(page);
   await drop(page, dropZone(page, "Model"), [modelFolder]);
   await expect(region(page, "Model")).toContainText("12, 3, 96");
   await drop(page, dropZone(page, "Target images"), [target]);
   await expect(region(page, "icons")).toBeVisible();
   await setNumber(page, "Epochs", 500);
-  await setNumber(page, "Batch", 4);
+  await setNumber(page, "Batch", 2);
   await page.getByRole("button", { name: "Start" }).click();
-  await expect(runStrip(page)).toContainText(/step [1-9]\d* of/, { timeout: 120_000 });
+  const steps = async () =>
+    Number(/step ([\d,]+) of/.exec(await runStrip(page).innerText())?.[1]?.replaceAll(",", "") ?? 0);
+  await expect.poll(steps, { timeout: 120_000 }).toBeGreaterThan(0);
+  const before = await steps();
 
-  const { busy, frames, steps } = await page.evaluate(async (milliseconds) => {
-    const step = () => Number(/step ([\d,]+) of/.exec(document.body.innerText)?.[1]?.replace(",", ""));
-    const before = step();
-    let busy = 0;
-    // A long task is one of more than 50 ms, in which the page answers nothing.
+  // Seconds this thread has computed, not seconds that passed: other programs' share of the cores is left out.
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send("Performance.enable", { timeDomain: "threadTicks" });
+  const computed = async () => {
+    const { metrics } = await cdp.send("Performance.getMetrics");
+    return metrics.find(({ name }) => name === "TaskDuration")?.value ?? Number.NaN;
+  };
+  const start = await computed();
+  const { frames, long } = await page.evaluate(async (milliseconds) => {
+    let long = 0;
     const observer = new PerformanceObserver((list) => {
-      for (const { duration } of list.getEntries()) busy += duration;
+      for (const { duration } of list.getEntries()) long += duration;
     });
     observer.observe({ type: "longtask" });
     let frames = 0;
@@ -47,14 +57,16 @@ test("the page's thread is free while a run is on", async ({ page }) => {
       requestAnimationFrame(frame);
     });
     observer.disconnect();
-    return { busy, frames, steps: step() - before };
+    return { frames, long };
   }, 1000 * SECONDS);
+  const share = ((await computed()) - start) / SECONDS;
+  await expect.poll(steps, { timeout: 120_000 }).toBeGreaterThan(before);
 
   console.log(
-    `${(frames / SECONDS).toFixed(1)} frames/s, long tasks ${(busy / 10 / SECONDS).toFixed(1)} % of the time, ${steps} steps meanwhile`,
+    `while training: ${(frames / SECONDS).toFixed(1)} frames/s, the page's thread busy ${(100 * share).toFixed(1)} % ` +
+      `of the time, tasks over 50 ms ${(long / 10 / SECONDS).toFixed(1)} %`,
   );
-  expect(busy / 1000 / SECONDS).toBeLessThan(0.15);
-  expect(steps).toBeGreaterThan(0);
+  expect(share).toBeLessThan(0.15);
   await page.getByRole("button", { name: "Stop" }).click();
   await expect(runStrip(page)).toContainText("Stopped early", { timeout: 60_000 });
 });
