@@ -137,7 +137,8 @@ export interface Evaluation {
 export interface AccuracyPoint {
   step: number;
   epoch: number;
-  sets: { id: string; role: SetRole; name: string; accuracy: number }[];
+  /** `before` is the accuracy on the very same images before training, so that the two compare. */
+  sets: { id: string; role: SetRole; name: string; accuracy: number; before: number }[];
 }
 
 export interface MemoryEstimate {

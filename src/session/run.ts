@@ -69,6 +69,7 @@ export async function trainRun(input: RunInput): Promise<Run> {
   const before = await evaluate(network, sets, null, probe.head, "Measuring before", job);
   job.emit({ kind: "before", evaluation: { sets: before, open: new Uint8Array(0), strength: 0 } });
 
+  const live = chooseLive(network, sets, { chosen: validation, accuracy: probe.validation ?? 0 }, before);
   const trainer = createTrainer({
     weights,
     recipe,
@@ -78,7 +79,7 @@ export async function trainRun(input: RunInput): Promise<Run> {
       onReport: (report) => job.emit({ kind: "step", report }),
       onFrame: (frame) => job.emit({ kind: "gates", frame }),
       onEpoch: async (epoch, step) => {
-        const point = await liveAccuracy(network, sets, validation, target, trainer, epoch, step);
+        const point = await liveAccuracy(network, live, trainer, epoch, step);
         job.emit({ kind: "accuracy", point });
       },
       between: () =>
@@ -248,12 +249,35 @@ async function measureSet(
   }
 }
 
-/** A point of the live curves: the target's validation split, and a part of every other set. */
-async function liveAccuracy(
+/** Images of one set that the live curves look at, and their accuracy before training. */
+interface LiveSet {
+  set: LoadedSet;
+  chosen: Chosen;
+  before: number;
+}
+
+/** The target's validation split (its accuracy is the probe's), and a part of every other set. */
+function chooseLive(
   network: Network,
   sets: readonly LoadedSet[],
-  validation: Chosen,
-  target: LoadedSet,
+  validation: { chosen: Chosen; accuracy: number },
+  before: readonly SetAccuracy[],
+): LiveSet[] {
+  return sets.map((set) => {
+    if (set.role === "target") return { set, chosen: validation.chosen, before: validation.accuracy };
+    const all = measured(set, namesOf(network, set));
+    const chosen = thin(all, LIVE_IMAGES);
+    const answers = before.find(({ id }) => id === set.id)?.predictions ?? new Int32Array(all.indices.length);
+    // The same pictures are picked out of the answers as out of the images.
+    const { labels: picked } = thin({ indices: all.indices, labels: answers }, LIVE_IMAGES);
+    return { set, chosen, before: score(picked, chosen.labels, [...namesOf(network, set)]).accuracy };
+  });
+}
+
+/** A point of the live curves. */
+async function liveAccuracy(
+  network: Network,
+  live: readonly LiveSet[],
   trainer: Trainer,
   epoch: number,
   step: number,
@@ -262,10 +286,9 @@ async function liveAccuracy(
   const effective = trainer.adaptation.effective();
   try {
     const points: AccuracyPoint["sets"] = [];
-    for (const set of sets) {
-      const chosen = set === target ? validation : thin(measured(set, namesOf(network, set)), LIVE_IMAGES);
+    for (const { set, chosen, before } of live) {
       const { id, role, name, accuracy } = await measureSet(network, set, chosen, effective, head);
-      points.push({ id, role, name, accuracy });
+      points.push({ id, role, name, accuracy, before });
     }
     return { epoch, step, sets: points };
   } finally {

@@ -29,9 +29,15 @@ export const Scoreboard = memo(function Scoreboard(props: ScoreboardProps) {
   return (
     <dl className={classes.board}>
       {roles.map(({ role, label }) => {
-        const was = roleAccuracy(before?.sets, role);
         const sampled = current === null && live !== undefined;
         const measured = sampled ? roleAccuracy(live.sets, role) : roleAccuracy(current?.sets, role);
+        // A live value compares with the same few images before, not with all of them.
+        const was = sampled
+          ? roleAccuracy(
+              live.sets.map((set) => ({ ...set, accuracy: set.before })),
+              role,
+            )
+          : roleAccuracy(before?.sets, role);
         const is = measured ?? was;
         return (
           <div key={role} className={classes.cell}>

@@ -48,6 +48,7 @@ export const SetsTable = memo(function SetsTable({ rows, colours, chosen, onChoo
       {rows.map((row) => {
         const latest = row.now ?? row.after;
         const value = latest?.accuracy ?? row.live;
+        const was = latest ? row.before?.accuracy : row.liveBefore;
         const changes = row.before && latest ? changedAnswers(row.before, latest) : null;
         const count = (latest ?? row.before)?.count;
         return (
@@ -71,7 +72,7 @@ export const SetsTable = memo(function SetsTable({ rows, colours, chosen, onChoo
                 {row.after ? percent(row.after.accuracy) : row.live !== null ? percent(row.live) : "–"}
               </td>
               {adjusted && <td data-strong>{row.now ? percent(row.now.accuracy) : "–"}</td>}
-              <td>{row.before && value !== null ? <Change value={value - row.before.accuracy} /> : "–"}</td>
+              <td>{typeof was === "number" && value !== null ? <Change value={value - was} /> : "–"}</td>
             </tr>
             <tr className={classes.second}>
               <td colSpan={adjusted ? 5 : 4}>

@@ -19,8 +19,9 @@ export interface SetRow {
   before: SetAccuracy | null;
   after: SetAccuracy | null;
   now: SetAccuracy | null;
-  /** Last live accuracy while training runs, 0 to 1. */
+  /** Last live accuracy while training runs, 0 to 1, and that of the same images before. */
   live: number | null;
+  liveBefore: number | null;
 }
 
 const roleOrder: readonly SetRole[] = ["target", "ood", "retention"];
@@ -49,6 +50,7 @@ export function setRows(
       after: find(after, id),
       now: find(current, id),
       live: live.find((set) => set.id === id)?.accuracy ?? null,
+      liveBefore: live.find((set) => set.id === id)?.before ?? null,
     }));
 }
 

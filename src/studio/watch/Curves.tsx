@@ -83,7 +83,7 @@ const Charts = memo(function Charts(props: CurvesProps) {
   const rows = useMemo(() => curveRows(steps, points, before, POINTS), [steps, points, before]);
   const phases = useMemo(() => phaseSpans(steps), [steps]);
   const sets = useMemo(() => {
-    const known = new Map<string, AccuracyPoint["sets"][number]>();
+    const known = new Map<string, Pick<AccuracyPoint["sets"][number], "id" | "role" | "name">>();
     for (const set of before?.sets ?? []) known.set(set.id, set);
     for (const point of points) for (const set of point.sets) known.set(set.id, set);
     return [...known.values()];

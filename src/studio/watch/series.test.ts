@@ -20,7 +20,7 @@ function report(step: number, more: Partial<StepReport> = {}): StepReport {
 }
 
 function point(step: number, accuracy: number, name = "Sketch"): AccuracyPoint {
-  return { step, epoch: 2, sets: [{ id: "t", role: "target", name, accuracy }] };
+  return { step, epoch: 2, sets: [{ id: "t", role: "target", name, accuracy, before: 0.5 }] };
 }
 
 describe("smooth", () => {
