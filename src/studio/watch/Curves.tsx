@@ -344,7 +344,7 @@ function rowOf({ active, payload }: TipProps): CurveRow | null {
 }
 
 interface AccuracyTipProps extends TipProps {
-  sets: AccuracyPoint["sets"];
+  sets: Pick<AccuracyPoint["sets"][number], "id" | "role" | "name">[];
   colours: ReadonlyMap<string, string>;
 }
 
