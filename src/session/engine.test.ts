@@ -203,7 +203,9 @@ describe("stop, pause and resume", () => {
       (event) => event.kind === "before",
       () => void session.stop(),
     );
+    const events = listen(session);
     expect((await refusal(session.train(recipe))).parts.code).toBe("cancelled");
+    expect(kinds(events)).not.toContain("started");
     expect((await session.train(recipe)).complete).toBe(true);
   });
 

@@ -87,9 +87,9 @@ export async function trainRun(input: RunInput): Promise<Run> {
     },
   });
   try {
-    job.emit({ kind: "started", recipe, gates: [...trainer.adaptation.gates], steps: trainer.steps });
     // A stop that came while nothing was counting ends the run here; later ones keep what was learned.
     if (job.signal.aborted) throw cancelled("The run");
+    job.emit({ kind: "started", recipe, gates: [...trainer.adaptation.gates], steps: trainer.steps });
     control.started = true;
     const complete = await trainer.run();
     job.emit({ kind: "status", status: "evaluating" });
