@@ -19,6 +19,8 @@ export interface FailureParts {
   where?: string;
   /** What the person can do, one sentence. */
   remedy: string;
+  /** Every problem on its own line, where there are several; at most 500. */
+  details?: string[];
 }
 
 /** An error meant for a person; survives a trip through `postMessage` as its plain `parts`. */

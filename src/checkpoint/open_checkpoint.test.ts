@@ -304,7 +304,12 @@ test("the table of a refused checkpoint shows each tensor's problem", async () =
         .filter(({ name }) => name !== "vit.layernorm.bias")
         .map((x) => (x.name === "classifier.weight" ? f32(x.name, [5, 12]) : x)),
   });
-  const { table } = (await failure(files)) as BadCheckpoint;
+  const { table, parts } = (await failure(files)) as BadCheckpoint;
+  // A table does not cross a worker's border; its problems do.
+  expect(parts.details).toEqual(
+    table.filter(({ problem }) => problem).map(({ name, problem }) => `${name}: ${problem}`),
+  );
+  expect(parts.details?.length).toBeGreaterThan(1);
   expect(table.filter(({ problem }) => problem).map(({ name, problem }) => [name, problem])).toEqual([
     ["classifier.weight", "has shape [5, 12] instead of [5, 24]"],
     ["vit.layernorm.bias", "is missing"],

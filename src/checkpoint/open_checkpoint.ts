@@ -36,7 +36,8 @@ export class BadCheckpoint extends Failure {
   readonly table: TensorRow[];
 
   constructor(table: TensorRow[], what: string, where: string, remedy: string) {
-    super({ code: "bad-model", what, where, remedy });
+    const problems = table.flatMap(({ name, problem }) => (problem ? [`${name}: ${problem}`] : []));
+    super({ code: "bad-model", what, where, remedy, details: problems.slice(0, 500) });
     this.table = table;
   }
 }

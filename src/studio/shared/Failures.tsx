@@ -36,6 +36,16 @@ export function Failures() {
           <p>
             {parts.what} <strong>{parts.remedy}</strong>
           </p>
+          {parts.details && parts.details.length > 1 && (
+            <details>
+              <summary>All {parts.details.length} problems</summary>
+              <ul className="failure-details">
+                {parts.details.map((line) => (
+                  <li key={line}>{line}</li>
+                ))}
+              </ul>
+            </details>
+          )}
         </Alert>
       ))}
     </div>
