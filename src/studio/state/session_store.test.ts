@@ -184,19 +184,24 @@ test.each([
   expect(run).toMatchObject({ gates, before: result.before });
 });
 
-test("a run that fails before it began leaves the results of the one before it", async () => {
-  let calls = 0;
-  const { store } = setUp({
-    train: async () => {
-      if (++calls === 1) return result;
-      throw bad;
-    },
-  });
-  await store.train(defaultRecipe);
-  await store.train(defaultRecipe);
-  expect(store.getState().run.result).toBe(result);
-  expect(store.getState().failures).toHaveLength(1);
-});
+test.each(["before it measured", "after it measured"])(
+  "a run that fails %s leaves the results of the one before it",
+  async (when) => {
+    let calls = 0;
+    const { store, emit } = setUp({
+      train: async () => {
+        if (++calls === 1) return result;
+        if (when === "after it measured")
+          emit({ kind: "before", evaluation: evaluation(0, new Uint8Array(2)) });
+        throw bad;
+      },
+    });
+    await store.train(defaultRecipe);
+    await store.train(defaultRecipe);
+    expect(store.getState().run.result).toBe(result);
+    expect(store.getState().failures).toHaveLength(1);
+  },
+);
 
 test("a model that cannot be read leaves the one before it in place, and says why once", async () => {
   let calls = 0;

@@ -435,9 +435,12 @@ export function createSessionStore(
       if (get().running) return;
       set({ running: true, stopping: false });
       runAsked = true;
+      const last = get().run;
       const result = await attempt(() => session.train(recipe));
       runAsked = false;
       set({ running: false, stopping: false, progress: null });
+      // A run that was cancelled or failed leaves the engine with the one before it; so does the page.
+      if (!result && last.result) set({ run: last });
       if (result) setRun({ result, before: result.before, gates: result.gates, open: null, strength: 1 });
     },
 
