@@ -8,7 +8,7 @@ import { linearClassifier, ownClassifier, uploadHead } from "../vit/classifier.t
 import { type Fixture, loadFixtureNetwork, networkFixture } from "../vit/testing/fixture.ts";
 import type { PixelSource } from "../vit/types.ts";
 import { extractFeatures, predict } from "./predict.ts";
-import { changedAnswers, confusionMatrix, score, wilsonInterval } from "./score.ts";
+import { score, wilsonInterval } from "./score.ts";
 
 const imageBytes = 16 * 16 * 3;
 
@@ -107,43 +107,30 @@ describe("scores", () => {
   it("counts each answer once", () => {
     fc.assert(
       fc.property(
-        fc.integer({ min: 1, max: 6 }).chain((classes) =>
-          fc.tuple(
-            fc.constant(classes),
-            fc.array(fc.tuple(fc.nat(classes - 1), fc.nat(classes - 1), fc.nat(classes - 1)), {
-              maxLength: 40,
-            }),
+        fc
+          .integer({ min: 1, max: 6 })
+          .chain((classes) =>
+            fc.tuple(
+              fc.constant(classes),
+              fc.array(fc.tuple(fc.nat(classes - 1), fc.nat(classes - 1)), { maxLength: 40 }),
+            ),
           ),
-        ),
         ([classes, rows]) => {
           const names = Array.from({ length: classes }, (_, i) => `class ${i}`);
           const labels = Int32Array.from(rows, ([label]) => label);
-          const before = score(
+          const scored = score(
             Int32Array.from(rows, ([, answer]) => answer),
             labels,
             names,
           );
-          const after = score(
-            Int32Array.from(rows, ([, , answer]) => answer),
-            labels,
-            names,
-          );
           const right = rows.filter(([label, answer]) => label === answer).length;
-          expect(before.correct).toBe(right);
-          expect(before.accuracy).toBe(rows.length === 0 ? 0 : right / rows.length);
-          expect(before.interval[0]).toBeLessThanOrEqual(before.accuracy);
-          expect(before.interval[1]).toBeGreaterThanOrEqual(before.accuracy);
-          expect(before.perClass.reduce((sum, c) => sum + c.count, 0)).toBe(rows.length);
-          expect(before.perClass.reduce((sum, c) => sum + c.correct, 0)).toBe(right);
-          expect(before.perClass.map((c) => c.name)).toEqual(names.filter((_, i) => labels.includes(i)));
-          const matrix = confusionMatrix(before.predictions, labels, classes);
-          expect(matrix.flat().reduce((sum, n) => sum + n, 0)).toBe(rows.length);
-          expect(matrix.reduce((sum, row, i) => sum + row[i]!, 0)).toBe(right);
-          const changed = changedAnswers(before, after);
-          expect(changed.map((c) => c.index)).toEqual(rows.flatMap(([, a, b], i) => (a === b ? [] : [i])));
-          for (const { index, label, before: was, after: is } of changed) {
-            expect([label, was, is]).toEqual(rows[index]);
-          }
+          expect(scored.correct).toBe(right);
+          expect(scored.accuracy).toBe(rows.length === 0 ? 0 : right / rows.length);
+          expect(scored.interval[0]).toBeLessThanOrEqual(scored.accuracy);
+          expect(scored.interval[1]).toBeGreaterThanOrEqual(scored.accuracy);
+          expect(scored.perClass.reduce((sum, c) => sum + c.count, 0)).toBe(rows.length);
+          expect(scored.perClass.reduce((sum, c) => sum + c.correct, 0)).toBe(right);
+          expect(scored.perClass.map((c) => c.name)).toEqual(names.filter((_, i) => labels.includes(i)));
         },
       ),
     );

@@ -1,5 +1,5 @@
-// What answers are worth: accuracy with its interval, per class, where the mistakes go, and which answers changed.
-import type { ChangedAnswer, ClassScore, Score } from "./types.ts";
+// What answers are worth: accuracy with its interval, in all and per class.
+import type { ClassScore, Score } from "./types.ts";
 
 /** 97.5 % point of the normal distribution. */
 const z = 1.959963984540054;
@@ -45,26 +45,4 @@ export function score(predictions: Int32Array, labels: Int32Array, names: string
     labels,
     names,
   };
-}
-
-/** Counts [true class][answer] over `classes` classes. */
-export function confusionMatrix(predictions: Int32Array, labels: Int32Array, classes: number): number[][] {
-  const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
-  labels.forEach((label, i) => {
-    const row = matrix[label] as number[];
-    const answer = predictions[i] as number;
-    row[answer] = (row[answer] as number) + 1;
-  });
-  return matrix;
-}
-
-/** Images whose answer differs between two evaluations of the same set, in its order. */
-export function changedAnswers(before: Score, after: Score): ChangedAnswer[] {
-  const changed: ChangedAnswer[] = [];
-  after.predictions.forEach((answer, index) => {
-    const was = before.predictions[index] as number;
-    if (was !== answer)
-      changed.push({ index, label: after.labels[index] as number, before: was, after: answer });
-  });
-  return changed;
 }

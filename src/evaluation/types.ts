@@ -18,12 +18,3 @@ export interface Score {
   labels: Int32Array;
   names: string[];
 }
-
-/** An image whose answer differs between two evaluations of the same set. */
-export interface ChangedAnswer {
-  /** Index in the set's order. */
-  index: number;
-  label: number;
-  before: number;
-  after: number;
-}

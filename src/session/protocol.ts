@@ -1,5 +1,6 @@
 // The one typed protocol. `Session` is what the engine does, whether it runs in this thread (terminal, tests) or
 // in a worker behind `client.ts` (studio). Everything here survives `postMessage`: plain data, Blobs, typed arrays.
+import type { Gate } from "../adaptation/types.ts";
 import type {
   Architecture,
   ModelAnswers,
@@ -8,8 +9,10 @@ import type {
   TensorRow,
 } from "../checkpoint/types.ts";
 import type { DataIssue, Split } from "../dataset/types.ts";
+import type { Score } from "../evaluation/types.ts";
 import type { FailureParts } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
+import type { TrainingFrame, TrainingReport } from "../training/types.ts";
 import type { Recipe } from "./recipe.ts";
 
 export type {
@@ -66,63 +69,16 @@ export interface DataReport {
 }
 
 /** One gate: a block, a layer or a matrix. Order is layer by layer, attention before MLP, q k v o fc1 fc2. */
-export interface GateInfo {
-  id: number;
-  layer: number;
-  /** Column of the heatmap: "attention", "mlp", "layer", or a matrix name. */
-  column: "attention" | "mlp" | "layer" | "q" | "k" | "v" | "o" | "fc1" | "fc2";
-  matrices: ("q" | "k" | "v" | "o" | "fc1" | "fc2")[];
-  parameters: number;
-}
-
+export type GateInfo = Gate;
 /** The gates at one moment; every array has one entry a gate. */
-export interface GateFrame {
-  step: number;
-  scores: Float32Array;
-  open: Uint8Array;
-  /** |dL/ds|, mean over the steps since the last frame. */
-  sensitivity: Float32Array;
-  /** Frobenius norm of the change over that of the frozen weights. */
-  deltaNorm: Float32Array;
-}
+export type GateFrame = TrainingFrame;
+export type StepReport = TrainingReport;
 
-export interface StepReport {
-  step: number;
-  steps: number;
-  epoch: number;
-  /** Cross-entropy, mean over the steps since the last report. */
-  loss: number;
-  /** lambda times the mean |score|; 0 during warm-up. */
-  penalty: number;
-  learningRate: number;
-  open: number;
-  imagesPerSecond: number;
-  secondsLeft: number;
-  phase: "warm-up" | "selecting" | "settling";
-}
-
-export interface ClassAccuracy {
-  name: string;
-  count: number;
-  correct: number;
-}
-
-/** Accuracy of one set on its held-out images. */
-export interface SetAccuracy {
+/** Accuracy of one set on its held-out images. `predictions` and `labels` are in the set's order and index `names`. */
+export interface SetAccuracy extends Score {
   id: string;
   role: SetRole;
   name: string;
-  count: number;
-  correct: number;
-  accuracy: number;
-  /** 95 % Wilson interval. */
-  interval: [number, number];
-  perClass: ClassAccuracy[];
-  /** Predicted label of each held-out image, in the set's order; `labels` beside it are the true ones. */
-  predictions: Int32Array;
-  labels: Int32Array;
-  /** Names that predictions and labels index. */
-  names: string[];
 }
 
 export interface Evaluation {

@@ -36,7 +36,8 @@ export function Failures() {
           <p>
             {parts.what} <strong>{parts.remedy}</strong>
           </p>
-          {parts.details && parts.details.length > 1 && (
+          {/* The sentence above names the first three itself. */}
+          {parts.details && parts.details.length > 3 && (
             <details>
               <summary>All {parts.details.length} problems</summary>
               <ul className="failure-details">
