@@ -1,5 +1,6 @@
 // How the studio is served and built. The page is cross-origin isolated, so that the WASM engine may use threads;
 // everything comes from this origin, so that it works offline.
+import type { IncomingMessage, ServerResponse } from "node:http";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
@@ -18,26 +19,29 @@ const inlineScriptsWhileDeveloping: Plugin = {
 };
 
 /**
- * tfjs starts its WASM threads from the text of this module's inner function. That function uses one variable of the
- * scope around it, which a minified text no longer finds; a variable of its own, undefined as in any worker, mends it.
+ * A worker takes its policy from its own answer and not from the page: only the library's may speak to other servers,
+ * and what it speaks must be encrypted, or go to this very machine.
  */
-const threadsFromTheirOwnText: Plugin = {
-  name: "selora-wasm-threads",
-  transform(code, id) {
-    if (!/tfjs-backend-wasm-threaded-simd\.js$/.test(id)) return null;
-    const start = "function(WasmBackendModuleThreadedSimd) {";
-    if (!code.includes(start)) this.error("tfjs-backend-wasm changed: its threads need another look.");
-    return { code: code.replace(start, `${start} var _scriptDir;`), map: null };
-  },
+const connects: Plugin = {
+  name: "selora-connect-policy",
+  configureServer: ({ middlewares }) => void middlewares.use(connectPolicy),
+  configurePreviewServer: ({ middlewares }) => void middlewares.use(connectPolicy),
 };
 
+function connectPolicy({ url = "" }: IncomingMessage, response: ServerResponse, next: () => void): void {
+  const library = /\/library_worker[^/]*$/.test(url.replace(/\?.*$/, ""));
+  const elsewhere = library ? " https: http://localhost:* http://127.0.0.1:*" : "";
+  response.setHeader("Content-Security-Policy", `connect-src 'self'${elsewhere}`);
+  next();
+}
+
 export default defineConfig({
-  plugins: [react(), inlineScriptsWhileDeveloping],
+  plugins: [react(), inlineScriptsWhileDeveloping, connects],
   // A file that is not there answers 404, and not with the page.
   appType: "mpa",
   server: { port: Number(process.env.PORT ?? 5173), headers: isolation },
   preview: { port: Number(process.env.PORT ?? 5173), headers: isolation },
   // The engine is imported by the worker alone, hence a chunk of its own.
-  worker: { format: "es", plugins: () => [threadsFromTheirOwnText] },
+  worker: { format: "es" },
   build: { target: "esnext", chunkSizeWarningLimit: 2000 },
 });

@@ -6,6 +6,7 @@ export type FailureCode =
   | "bad-model" // the tensors are not a network we know, or do not fit together
   | "bad-data" // folders, classes or images that cannot be used
   | "bad-recipe" // a setting out of range
+  | "network" // a server could not be reached, refused, or cut the connection
   | "gpu" // the device was lost, a shader failed, memory ran out
   | "numeric" // a loss or a weight is not finite
   | "cancelled" // the person asked for it
