@@ -3,7 +3,13 @@ import * as tf from "@tensorflow/tfjs-core";
 import { expect, it } from "vitest";
 import "./allclose.ts";
 import "./testing/tape.ts";
-import { type AttentionShape, attention, attentionInputGradient, attentionReference } from "./attention.ts";
+import {
+  type AttentionShape,
+  attention,
+  attentionInputGradient,
+  attentionReference,
+  causalAttention,
+} from "./attention.ts";
 import { onEveryBackend } from "./testing/backends.ts";
 import { finiteDifferences, normal, take } from "./testing/numbers.ts";
 
@@ -11,6 +17,7 @@ function plain(
   qkv: ArrayLike<number>,
   { batch, tokens, heads }: AttentionShape,
   width: number,
+  causal = false,
 ): Float64Array {
   const size = width / heads;
   const out = new Float64Array(batch * tokens * width);
@@ -19,15 +26,16 @@ function plain(
   for (let b = 0; b < batch; b++) {
     for (let h = 0; h < heads; h++) {
       for (let t = 0; t < tokens; t++) {
-        const scores = new Float64Array(tokens);
-        for (let s = 0; s < tokens; s++) {
+        const seen = causal ? t + 1 : tokens;
+        const scores = new Float64Array(seen);
+        for (let s = 0; s < seen; s++) {
           for (let i = 0; i < size; i++) scores[s]! += at(b, t, 0, h, i) * at(b, s, 1, h, i);
           scores[s]! /= Math.sqrt(size);
         }
         const top = Math.max(...scores);
         const weights = scores.map((s) => Math.exp(s - top));
         const total = weights.reduce((a, c) => a + c, 0);
-        for (let s = 0; s < tokens; s++) {
+        for (let s = 0; s < seen; s++) {
           for (let i = 0; i < size; i++) {
             out[(b * tokens + t) * width + h * size + i]! += (weights[s]! / total) * at(b, s, 2, h, i);
           }
@@ -69,6 +77,14 @@ onEveryBackend(() => {
       expect(at.map((i) => dqkv[i]!)).toBeAllClose(slopes, { atol: 3e-5 });
     }
     tf.dispose([qkv, out, dout]);
+  });
+
+  it("sees only what stands before where it is causal", async () => {
+    const shape = { batch: 2, tokens: 7, heads: 3 };
+    const qkv = tf.tensor2d(normal(14 * 180, 4), [14, 180]);
+    const expected = plain(await qkv.data(), shape, 60, true);
+    expect(await take(causalAttention(qkv, shape))).toBeAllClose(expected, { atol: 1e-5 });
+    qkv.dispose();
   });
 
   it("does not overflow on large scores", async () => {

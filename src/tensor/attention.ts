@@ -27,6 +27,25 @@ export function attentionReference(qkv: tf.Tensor2D, shape: AttentionShape): tf.
 }
 
 /**
+ * `attention` where a token sees itself and those before it, as a text tower's do. Forward only: nothing here trains a
+ * text tower, and it runs once a run, so it has the composed body alone.
+ * @param qkv [batch·tokens, 3D]
+ * @returns [batch·tokens, D]
+ */
+export function causalAttention(qkv: tf.Tensor2D, shape: AttentionShape): tf.Tensor2D {
+  return tf.tidy(() => {
+    const { q, k, v, scale } = unpack(qkv, shape);
+    const { tokens } = shape;
+    const later = Float32Array.from({ length: tokens * tokens }, (_, i) =>
+      i % tokens > Math.floor(i / tokens) ? -1e30 : 0,
+    );
+    const scores = tf.mul(tf.matMul(q, k, false, true), scale);
+    const probabilities = tf.softmax(tf.add(scores, tf.tensor2d(later, [tokens, tokens])));
+    return packHeads(tf.matMul(probabilities, v), shape);
+  });
+}
+
+/**
  * dqkv of `attention`.
  * @param dout [batch·tokens, D]
  * @param qkv [batch·tokens, 3D], the input of the forward

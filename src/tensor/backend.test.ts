@@ -30,7 +30,7 @@ it("opens WebGPU when asked, with the adapter's own limits", async () => {
 it("opens WASM when asked", async () => {
   backend = await openBackend("wasm");
   expect(backend).toMatchObject({ name: "wasm", reason: null, device: null, lost: null });
-  expect(backend.adapter).toMatch(/^WASM, SIMD, \d+ threads?$/);
+  expect(backend.adapter).toMatch(/^WASM, SIMD, (FMA, )?\d+ threads?$/);
   await computes();
 });
 

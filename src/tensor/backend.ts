@@ -1,14 +1,20 @@
 // Opens the device that everything is computed on. We own it: tfjs asks for too few limits and features, ignores a
 // lost device, and would pick WebGPU on a software adapter where WASM is several times faster.
 
-import { getThreadsCount, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import { type BackendWasm, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import { Failure } from "../failure.ts";
+import { adapterName, isSoftware, requestAdapter } from "./adapter.ts";
 import { forgetDevice, watchDevice } from "./faults.ts";
-import "./wasm/matmul.ts";
+import { watchHeap } from "./memory.ts";
+import { registerBodies } from "./wasm/bodies.ts";
+import { Machine } from "./wasm/machine.ts";
+import { sharingMemory } from "./wasm/memory.ts";
+import { adopt } from "./webgpu/adopt.ts";
 import "./webgpu/kernels.ts";
-import { markSoftware } from "./webgpu/variants.ts";
+import { chooseTunedForms } from "./webgpu/tuning.ts";
+import { chooseVariant } from "./webgpu/variants.ts";
 
 /** What the caller may ask for; "auto" takes a real GPU if there is one, else WASM. */
 export type BackendChoice = "auto" | "webgpu" | "wasm";
@@ -63,52 +69,6 @@ export async function openBackend(choice: BackendChoice = "auto"): Promise<Backe
   }
 }
 
-/** `navigator.gpu`, or Dawn's in Node; null where there is neither or no adapter. */
-async function requestAdapter(): Promise<GPUAdapter | null> {
-  if (inNode && !globalThis.navigator?.gpu) await installDawn();
-  const gpu = globalThis.navigator?.gpu;
-  if (!gpu) return null;
-  try {
-    return await gpu.requestAdapter({ powerPreference: "high-performance" });
-  } catch {
-    return null;
-  }
-}
-
-/** Puts Dawn where a browser has WebGPU. Where its native library does not load, there is simply no GPU. */
-async function installDawn(): Promise<void> {
-  // The name is not a literal so that a bundler for browsers leaves the native package alone.
-  const dawn = "webgpu";
-  try {
-    const { create, globals } = (await import(/* @vite-ignore */ dawn)) as typeof import("webgpu");
-    Object.assign(globalThis, globals);
-    if (!globalThis.navigator) {
-      Object.defineProperty(globalThis, "navigator", { value: {}, configurable: true, writable: true });
-    }
-    Object.defineProperty(globalThis.navigator, "gpu", { value: create([]), configurable: true });
-  } catch {
-    // no adapter: the caller decides what that means
-  }
-}
-
-/** Chrome moved the flag from the adapter to its info; Dawn in Node has it there as well. */
-function isSoftware(adapter: GPUAdapter): boolean {
-  const info = adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean };
-  return (
-    info.isFallbackAdapter ??
-    (adapter as GPUAdapter & { isFallbackAdapter?: boolean }).isFallbackAdapter ??
-    false
-  );
-}
-
-function adapterName(adapter: GPUAdapter): string {
-  const { description, vendor, architecture, device } = adapter.info;
-  const name =
-    [description, [vendor, architecture].filter(Boolean).join(" "), device].find((part) => part) ??
-    "WebGPU adapter";
-  return isSoftware(adapter) ? `${name} (software)` : name;
-}
-
 /** The device tfjs's "webgpu" stands for, so that closing an older one leaves its successor alone. */
 let ours: GPUDevice | null = null;
 
@@ -133,12 +93,13 @@ async function openWebGPU(adapter: GPUAdapter): Promise<Backend> {
     requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
     requiredLimits,
   });
-  if (isSoftware(adapter)) markSoftware(device);
+  if (isSoftware(adapter)) chooseVariant(device, "software");
   const lost = watchDevice(device);
   if (tf.findBackendFactory("webgpu")) tf.removeBackend("webgpu");
-  tf.registerBackend("webgpu", () => new WebGPUBackend(device, adapter.info), 3);
+  tf.registerBackend("webgpu", () => adopt(new WebGPUBackend(device, adapter.info)), 3);
   ours = device;
   await tf.setBackend("webgpu");
+  if (!isSoftware(adapter)) await chooseTunedForms(tf.backend() as WebGPUBackend, adapter.info);
   return {
     name: "webgpu",
     adapter: adapterName(adapter),
@@ -153,13 +114,13 @@ async function openWebGPU(adapter: GPUAdapter): Promise<Backend> {
   };
 }
 
-let wasmPathsSet = false;
+/** What computes beside tfjs on its memory, once it has started; null where it cannot. */
+let machine: Promise<Machine | null> | null = null;
+let heapWatched = false;
 
 async function openWasm(reason: string | null): Promise<Backend> {
-  if (!wasmPathsSet) {
-    setWasmPaths(await locateWasmFiles());
-    wasmPathsSet = true;
-  }
+  machine ??= startWasm();
+  const ours = await machine;
   if (!(await tf.setBackend("wasm"))) {
     throw new Failure({
       code: "gpu",
@@ -167,19 +128,35 @@ async function openWasm(reason: string | null): Promise<Backend> {
       remedy: "Reload the page; if it happens again, try a browser from the last two years.",
     });
   }
-  const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
-  const threads = getThreadsCount();
+  if (!heapWatched) watchHeap(tf.backend() as BackendWasm);
+  heapWatched = true;
+  const threads = ours?.threads ?? 1;
+  const words = [
+    "WASM",
+    ours ? "SIMD" : "no SIMD",
+    ours?.fused ? "FMA" : "",
+    `${threads} thread${threads === 1 ? "" : "s"}`,
+  ];
   return {
     name: "wasm",
-    adapter: ["WASM", simd ? "SIMD" : "no SIMD", threads === 1 ? "1 thread" : `${threads} threads`].join(
-      ", ",
-    ),
+    adapter: words.filter(Boolean).join(", "),
     reason,
     device: null,
     lost: null,
     // tfjs registers the factory once per import, so the module stays and only its tensors are the caller's to free.
     async close() {},
   };
+}
+
+/** Lets tfjs compile its module and puts our kernels beside it. Tfjs's own threads would only be in the way of ours. */
+async function startWasm(): Promise<Machine | null> {
+  setWasmPaths(await locateWasmFiles());
+  tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
+  const start = () => tf.setBackend("wasm");
+  const opened = await (inNode || globalThis.crossOriginIsolated ? sharingMemory(start) : start());
+  const started = opened ? await Machine.start(tf.backend() as BackendWasm) : null;
+  if (started) registerBodies(started);
+  return started;
 }
 
 async function locateWasmFiles(): Promise<string | { [name: string]: string }> {

@@ -2,6 +2,18 @@
 // was batched into, so every fault the device reports is kept here and thrown at the next number that is read back.
 import { Failure } from "../failure.ts";
 
+/** Memory ran out, or something is larger than the device can take: less at once may do. */
+export class OutOfMemory extends Failure {
+  /** @param what what could not be had, as the device says it or with its bytes */
+  constructor(what: string) {
+    super({
+      code: "gpu",
+      what: `The device ran out of memory (${what}).`,
+      remedy: "Choose a smaller batch or a smaller model, or close other programs that use the device.",
+    });
+  }
+}
+
 let fault: Failure | null = null;
 let watched: GPUDevice | null = null;
 
@@ -99,20 +111,35 @@ export async function withErrorScopes<T>(
   return result;
 }
 
+/**
+ * Keeps the fault of a shader that does not compile, under its name.
+ * @param name the op whose program it is
+ */
+export function reportShaderError(device: GPUDevice, name: string, error: GPUError): void {
+  if (watched !== device) return;
+  recordFault(
+    new Failure({
+      code: "gpu",
+      what: `A shader does not compile on this graphics device (${error.message}).`,
+      where: name,
+      remedy: "Switch to the WASM backend, and please report this sentence.",
+    }),
+  );
+}
+
 function recordFault(failure: Failure): void {
   fault ??= failure;
 }
 
-function asFailure(error: GPUError, where?: string): Failure {
-  const memory = typeof GPUOutOfMemoryError !== "undefined" && error instanceof GPUOutOfMemoryError;
+/** An error of the device in a person's words. */
+export function asFailure(error: GPUError, where?: string): Failure {
+  if (typeof GPUOutOfMemoryError !== "undefined" && error instanceof GPUOutOfMemoryError) {
+    return new OutOfMemory(error.message);
+  }
   return new Failure({
     code: "gpu",
-    what: memory
-      ? `The graphics device ran out of memory (${error.message}).`
-      : `The graphics device refused a command (${error.message}).`,
+    what: `The graphics device refused a command (${error.message}).`,
     ...(where === undefined ? {} : { where }),
-    remedy: memory
-      ? "Choose a smaller batch, or close other tabs that use the GPU."
-      : "Switch to the WASM backend, and please report this sentence.",
+    remedy: "Switch to the WASM backend, and please report this sentence.",
   });
 }

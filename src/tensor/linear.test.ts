@@ -3,7 +3,14 @@ import * as tf from "@tensorflow/tfjs-core";
 import { expect, it } from "vitest";
 import "./allclose.ts";
 import "./testing/tape.ts";
-import { linear, linearInputGradient, linearReference } from "./linear.ts";
+import { type GeluKind, gelu, geluInputGradient } from "./gelu.ts";
+import {
+  linear,
+  linearGelu,
+  linearGeluInputGradient,
+  linearInputGradient,
+  linearReference,
+} from "./linear.ts";
 import { onEveryBackend } from "./testing/backends.ts";
 import { finiteDifferences, normal, take } from "./testing/numbers.ts";
 
@@ -82,4 +89,28 @@ onEveryBackend(() => {
     expect(at.map((i) => dx[i]!)).toBeAllClose(slopes, { atol: 1e-4 });
     tf.dispose([x, w, dy, add, wt]);
   });
+
+  const kinds: GeluKind[] = ["gelu", "gelu_tanh", "quick_gelu"];
+  it.each(sizes.map((size, i) => [...size, kinds[i % 3]!] as const))(
+    "a GELU as the last step, rows %i, in %i, out %i, %s",
+    async (rows, width, out, kind) => {
+      const x = tf.tensor2d(normal(rows * width, 1), [rows, width]);
+      const w = tf.tensor2d(normal(out * width, 2, 0.3), [out, width]);
+      const b = tf.tensor1d(normal(out, 3));
+      const u = linear(x, w, b);
+      const h = gelu(u, kind);
+      // |gelu'| stays below 1.13, so the sums' own error passes through hardly changed.
+      expect(await take(linearGelu(x, w, b, kind))).toBeAllClose(await take(h), { atol: 2e-5 });
+      u.dispose();
+
+      const entered = tf.tensor2d(normal(rows * width, 4), [rows, width]);
+      const dy = tf.tensor2d(normal(rows * out, 5), [rows, out]);
+      const dh = linearInputGradient(dy, w);
+      const du = geluInputGradient(dh, entered, kind);
+      expect(await take(linearGeluInputGradient(dy, w, entered, kind))).toBeAllClose(await take(du), {
+        atol: 2e-5,
+      });
+      tf.dispose([x, w, b, entered, dy, dh]);
+    },
+  );
 });

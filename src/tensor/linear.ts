@@ -2,6 +2,7 @@
 // weights need none, and the adapters' are in low_rank.ts.
 import * as tf from "@tensorflow/tfjs-core";
 import { runBody } from "./body.ts";
+import { type GeluKind, gelu, geluInputGradient } from "./gelu.ts";
 
 /**
  * y = x Wᵀ (+ bias) (+ residual).
@@ -60,4 +61,38 @@ export function linearInputGradientReference(
 ): tf.Tensor2D {
   const dx: tf.Tensor2D = tf.matMul(dy, weight);
   return add ? tf.add(dx, add) : dx;
+}
+
+/**
+ * gelu(x Wᵀ (+ bias)), for where nobody wants what enters the GELU.
+ * @param x [T, in]
+ * @param weight [out, in]
+ * @param bias [out] or null
+ * @returns [T, out]
+ */
+export function linearGelu(
+  x: tf.Tensor2D,
+  weight: tf.Tensor2D,
+  bias: tf.Tensor1D | null,
+  kind: GeluKind,
+): tf.Tensor2D {
+  return runBody("LinearGelu", { x, weight, bias }, { kind }, () => gelu(linear(x, weight, bias), kind));
+}
+
+/**
+ * du = (dy W) · gelu'(u): the gradient of a linear map over gelu(u), towards u.
+ * @param dy [T, out]
+ * @param weight [out, in]
+ * @param u [T, in], what entered the GELU
+ * @returns [T, in]
+ */
+export function linearGeluInputGradient(
+  dy: tf.Tensor2D,
+  weight: tf.Tensor2D,
+  u: tf.Tensor2D,
+  kind: GeluKind,
+): tf.Tensor2D {
+  return runBody("LinearGeluInputGradient", { dy, weight, u }, { kind }, () =>
+    geluInputGradient(linearInputGradient(dy, weight), u, kind),
+  );
 }

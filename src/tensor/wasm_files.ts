@@ -3,10 +3,10 @@
 
 import plain from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url";
 import simd from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url";
-import threadedSimd from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url";
 
 export const wasmFiles = {
   "tfjs-backend-wasm.wasm": plain,
   "tfjs-backend-wasm-simd.wasm": simd,
-  "tfjs-backend-wasm-threaded-simd.wasm": threadedSimd,
+  // tfjs wants a place for it; its threads are never asked for (wasm/machine.ts has ours)
+  "tfjs-backend-wasm-threaded-simd.wasm": simd,
 };

@@ -11,6 +11,12 @@ export function normal(count: number, seed: number, scale = 1): Float32Array {
   );
 }
 
+/** The nearest f16, of a number that is in their range. */
+export function toHalf(value: number): number {
+  const step = 2 ** (Math.max(-14, Math.floor(Math.log2(Math.abs(value)))) - 10);
+  return value === 0 ? 0 : step * Math.round(value / step);
+}
+
 /** Σ a·b in float64. */
 export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let sum = 0;

@@ -3,8 +3,22 @@
 // One invocation deals with a few neighbouring tokens of one head, so that each key it loads serves all of them.
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type * as tf from "@tensorflow/tfjs-core";
+import type { Attributes } from "../body.ts";
+import { fitsStaged, stagedAttention, stagedAttentionGradient } from "./attention_staged.ts";
+import { type AttentionSizes, blocksFor, tiledAttention, tiledAttentionGradient } from "./attention_tiled.ts";
 import { fours, registerBody, runShader, unroll } from "./program.ts";
 import { variantOf } from "./variants.ts";
+
+const sizesOf = ({ batch, tokens, heads }: Attributes): AttentionSizes =>
+  ({ batch, tokens, heads }) as unknown as AttentionSizes;
+
+/** The form that the table chooses, as far as the device and the size of a head allow it; null for the one here. */
+function formOf(backend: WebGPUBackend, qkv: tf.TensorInfo, attributes: Attributes) {
+  const headSize = qkv.shape[1]! / 3 / sizesOf(attributes).heads;
+  const { attention } = variantOf(backend);
+  if (attention === "staged" && fitsStaged(headSize)) return "staged";
+  return typeof attention === "string" ? blocksFor(backend, headSize) : null;
+}
 
 /** Sizes every shader here needs, and the code they share. */
 function layout(
@@ -19,8 +33,10 @@ function layout(
   const components: 1 | 4 = fours(headSize) ? 4 : 1;
   /** Array elements that make one head's vector. */
   const parts = headSize / components;
+  const { attention } = variantOf(backend);
+  const most = typeof attention === "string" ? 1 : attention.rows;
   // `load` vec4 in all for what an invocation keeps per token; more would spill, and take long to compile
-  const rows = Math.max(1, Math.min(variantOf(backend).attentionRows, Math.floor(load / parts)));
+  const rows = Math.max(1, Math.min(most, Math.floor(load / parts)));
   const blocks = Math.ceil(tokens! / rows);
   return {
     components,
@@ -73,6 +89,9 @@ const rowOf = (token: string, part: 0 | 1 | 2) =>
 const outRowOf = (token: string) => `${token} * uniforms.width + column`;
 
 registerBody("Attention", ({ qkv }, attributes, backend) => {
+  const form = formOf(backend, qkv!, attributes);
+  if (form === "staged") return stagedAttention(backend, qkv!, sizesOf(attributes));
+  if (form) return tiledAttention(backend, qkv!, sizesOf(attributes), form);
   const l = layout(backend, qkv!, attributes, 64);
   const { parts, rows } = l;
   const keys = Math.max(1, Math.min(4, Math.floor(128 / (rows * parts))));
@@ -178,6 +197,13 @@ function statistics(
 }
 
 registerBody("AttentionInputGradient", ({ dout, qkv, out }, attributes, backend) => {
+  const form = formOf(backend, qkv!, attributes);
+  if (form) {
+    const inputs = { qkv: qkv!, out: out!, dout: dout! };
+    return form === "staged"
+      ? stagedAttentionGradient(backend, inputs, sizesOf(attributes))
+      : tiledAttentionGradient(backend, inputs, sizesOf(attributes), form);
+  }
   const stats = statistics(backend, attributes, qkv!, out!, dout!);
   const l = layout(backend, qkv!, attributes, 32);
   const { parts, rows } = l;

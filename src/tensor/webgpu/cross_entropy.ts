@@ -1,13 +1,13 @@
 // WebGPU body of softmax cross-entropy (../cross_entropy.ts): [B, C + 1], gradient and each row's share of the loss.
 import { registerBody, runShader } from "./program.ts";
-import { lanesPerRow, rowReductions } from "./rows.ts";
-import { variantOf } from "./variants.ts";
+import { byRow } from "./rows.ts";
 
 registerBody("SoftmaxCrossEntropy", ({ logits, labels, weights }, attributes, backend) => {
   const [batch, classes] = logits!.shape as [number, number];
-  const lanes = lanesPerRow(backend);
+  const { lanes, name, program, reductions } = byRow(backend);
   return runShader(backend, {
-    key: `softmaxCrossEntropy ${lanes}`,
+    ...program,
+    key: `softmaxCrossEntropy ${name}`,
     inputs: [
       { name: "logits", tensor: logits! },
       { name: "labels", tensor: labels! },
@@ -15,11 +15,10 @@ registerBody("SoftmaxCrossEntropy", ({ logits, labels, weights }, attributes, ba
     ],
     shape: [batch, classes + 1],
     invocations: batch * lanes,
-    workgroup: lanes === 1 ? variantOf(backend).workgroup : lanes,
     integers: { rows: batch, classes },
     floats: { smoothing: attributes.smoothing as number },
     code: () => `
-      ${rowReductions(lanes)}
+      ${reductions}
       fn main(index : i32) {
         let wanted = index / ${lanes};
         let lane = index % ${lanes};

@@ -66,6 +66,16 @@ const slope: Record<GeluKind, [string, string]> = {
   quick_gelu: [sigmoid, "sigmoid(u) * (number(1.0) + u * 1.702 * (number(1.0) - sigmoid(u)))"],
 };
 
+/**
+ * WGSL for the end of another kernel: `fn activation(u : number) -> number`, gelu or its slope. The kernel defines
+ * the alias `number`.
+ */
+export function geluCode(kind: GeluKind, what: "value" | "slope"): string {
+  const [helper, value] = (what === "value" ? forward : slope)[kind];
+  return `${helper}
+  fn activation(u : number) -> number { return ${value}; }`;
+}
+
 function run(
   backend: WebGPUBackend,
   key: string,

@@ -2,8 +2,7 @@
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type * as tf from "@tensorflow/tfjs-core";
 import { fours, registerBody, runShader } from "./program.ts";
-import { lanesPerRow, rowReductions } from "./rows.ts";
-import { variantOf } from "./variants.ts";
+import { byRow } from "./rows.ts";
 
 function run(
   backend: WebGPUBackend,
@@ -15,23 +14,23 @@ function run(
 ): tf.TensorInfo {
   const [rows, width] = shape as [number, number];
   const components = fours(width) ? 4 : 1;
-  const lanes = lanesPerRow(backend);
+  const { lanes, name: form, program, reductions } = byRow(backend);
   const inputs = tensors.flatMap(([name, tensor]) =>
     tensor ? [{ name, tensor, components: components as 1 | 4 }] : [],
   );
   return runShader(backend, {
-    key: `${name} ${lanes} ${inputs.map((i) => i.name)}`,
+    ...program,
+    key: `${name} ${form} ${inputs.map((i) => i.name)}`,
     inputs,
     outputComponents: components,
     shape,
     invocations: rows * lanes,
-    workgroup: lanes === 1 ? variantOf(backend).workgroup : lanes,
     integers: { rows, groups: width / components },
     floats: { eps, share: 1 / width },
     code: () => `
       ${components === 4 ? "alias number = vec4<f32>;" : "alias number = f32;"}
       fn fold(v : number) -> f32 { return ${components === 4 ? "dot(v, vec4<f32>(1.0))" : "v"}; }
-      ${rowReductions(lanes)}
+      ${reductions}
       fn main(index : i32) {
         let wanted = index / ${lanes};
         let lane = index % ${lanes};
