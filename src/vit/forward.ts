@@ -1,11 +1,15 @@
-// The network forwards, op by op: pixels to the features a classifier reads. In the last layer only the prefix tokens
-// are read by anyone, so everything after its attention is computed for their rows alone.
+// The network forwards, op by op: pixels to the features a classifier reads. Where only the class token is pooled,
+// everything after the last layer's attention is computed for its rows alone.
 import * as tf from "@tensorflow/tfjs-core";
 import { attention } from "../tensor/attention.ts";
 import { gelu } from "../tensor/gelu.ts";
 import { layerNorm } from "../tensor/layer_norm.ts";
-import { linear } from "../tensor/linear.ts";
+import { layerScale } from "../tensor/layer_scale.ts";
+import { linear, linearGelu } from "../tensor/linear.ts";
 import { addTokens, patchify, takeToken } from "../tensor/patch_embed.ts";
+import { rotate } from "../tensor/rope.ts";
+import { swiglu } from "../tensor/swiglu.ts";
+import { pool, readsClassTokenOnly } from "./pooling.ts";
 import type {
   EffectiveWeights,
   Features,
@@ -33,24 +37,35 @@ export function tokensPerImage(weights: VitWeights): number {
 }
 
 /**
- * Pixels [batch, H, W, 3] in 0..255 to the activation [batch·tokens, D] that enters layer 0; the caller disposes it.
+ * Pixels [batch, H, W, 3] in 0..255 to the activation [batch·tokens, D] that enters layer 0, after the norm that some
+ * families have there; the caller disposes it.
  */
 export function embed(weights: VitWeights, pixels: tf.Tensor4D): tf.Tensor2D {
-  const batch = pixels.shape[0];
+  const tokens = embedTokens(weights, pixels);
+  if (!weights.preNorm) return tokens;
+  const { gamma, beta } = weights.preNorm;
+  const normed = layerNorm(tokens, gamma, beta, weights.architecture.layerNormEps);
+  tokens.dispose();
+  return normed;
+}
+
+/** The tokens [batch·tokens, D] before that norm; the caller disposes them. */
+export function embedTokens(weights: VitWeights, pixels: tf.Tensor4D): tf.Tensor2D {
   const flat = patchify(pixels, weights.mean, weights.std, weights.architecture.patchSize);
   const patches = linear(flat, weights.patchEmbed.weight, weights.patchEmbed.bias);
-  const tokens = addTokens(patches, weights.prefix, weights.pos, batch);
+  const tokens = addTokens(patches, weights.prefix, weights.pos, pixels.shape[0]);
   tf.dispose([flat, patches]);
   return tokens;
 }
 
 /** The activation [batch·tokens, D] that enters layer `layer`, for caching; the caller disposes it. */
 export function entryOf(
-  weights: VitWeights,
+  frozen: VitWeights,
   pixels: tf.Tensor4D,
   effective: EffectiveWeights | null,
   layer: number,
 ): tf.Tensor2D {
+  const weights = effective?.network ?? frozen;
   const standing = effective ?? frozenWeights(weights);
   let x = embed(weights, pixels);
   for (let i = 0; i < layer; i++) {
@@ -67,13 +82,20 @@ export function entryOf(
  * @returns features, and with `keepFrom` what backward needs; the caller disposes both (backward disposes what it used)
  */
 export function forward(
-  weights: VitWeights,
+  frozen: VitWeights,
   input: ForwardInput,
   effective: EffectiveWeights | null,
   options: ForwardOptions = {},
 ): ForwardResult {
+  const weights = effective?.network ?? frozen;
   const standing = effective ?? frozenWeights(weights);
-  const { keepFrom = null, keepInput = () => true, dist = false } = options;
+  const {
+    pooling = weights.architecture.pooling,
+    keepFrom = null,
+    keepInput = () => true,
+    dist = false,
+    onEntry,
+  } = options;
   const { layers: depth, layerNormEps: eps } = weights.architecture;
   const start = "pixels" in input ? 0 : input.layer;
   const batch = "pixels" in input ? input.pixels.shape[0] : input.batch;
@@ -82,6 +104,7 @@ export function forward(
 
   const kept: (KeptLayer | null)[] = [];
   for (let i = start; i < depth - 1; i++) {
+    onEntry?.(i, x);
     const keep = keepFrom === null ? null : keeperFor(i, keepFrom, keepInput);
     const next = wholeLayer(weights, i, x, batch, standing, keep);
     if (keep) kept[i] = keep.layer;
@@ -92,10 +115,13 @@ export function forward(
   }
 
   const top = depth - 1;
+  onEntry?.(top, x);
   const keep = keepFrom === null ? null : keeperFor(top, keepFrom, keepInput);
   const attended = attend(weights, top, x, batch, standing, keep);
-  const last = tokenTail(weights, top, x, attended, batch, 0, standing, keep);
-  const cls = layerNorm(last, weights.norm.gamma, weights.norm.beta, eps);
+  const last = readsClassTokenOnly(pooling)
+    ? tokenTail(weights, top, x, attended, batch, 0, standing, keep)
+    : allTail(weights, top, x, attended, standing, keep);
+  const pooled = pool(weights, pooling, last, batch);
   let distFeatures: tf.Tensor2D | null = null;
   if (dist && weights.architecture.prefixTokens === 2) {
     const row = tokenTail(weights, top, x, attended, batch, 1, standing, null);
@@ -109,9 +135,9 @@ export function forward(
   else if (x !== given) x.dispose();
 
   const features: Features = {
-    cls,
+    pooled,
     dist: distFeatures,
-    dispose: () => tf.dispose(distFeatures ? [cls, distFeatures] : [cls]),
+    dispose: () => tf.dispose(distFeatures ? [pooled, distFeatures] : [pooled]),
   };
   if (keepFrom === null) {
     last.dispose();
@@ -122,6 +148,7 @@ export function forward(
     kept: {
       from: keepFrom,
       batch,
+      pooling,
       layers: kept,
       last,
       dispose: () => {
@@ -197,9 +224,15 @@ function attend(
   const { layerNormEps: eps, heads } = weights.architecture;
   const layer = weights.layers[index] as LayerWeights;
   const norm1 = layerNorm(x, layer.norm1.gamma, layer.norm1.beta, eps);
-  const qkv = linear(norm1, standing.weight(index, "qkv"), layer.qkv.bias);
+  let qkv = linear(norm1, standing.weight(index, "qkv"), layer.qkv.bias);
   settle(keep, "norm1", norm1);
-  const attended = attention(qkv, { batch, tokens: tokensPerImage(weights), heads });
+  const shape = { batch, tokens: tokensPerImage(weights), heads };
+  if (weights.turns) {
+    const turned = rotate(qkv, weights.turns, shape);
+    qkv.dispose();
+    qkv = turned;
+  }
+  const attended = attention(qkv, shape);
   settle(keep, "qkv", qkv);
   return attended;
 }
@@ -213,17 +246,36 @@ function tail(
   standing: EffectiveWeights,
   keep: Keeper | null,
 ): tf.Tensor2D {
-  const { layerNormEps: eps, activation } = weights.architecture;
+  const { layerNormEps: eps, activation, gatedMlp } = weights.architecture;
   const layer = weights.layers[index] as LayerWeights;
-  const middle = linear(a, standing.weight(index, "o"), layer.o.bias, x);
+  const middle = branch(a, standing.weight(index, "o"), layer.o.bias, layer.scale1, x);
   const norm2 = layerNorm(middle, layer.norm2.gamma, layer.norm2.beta, eps);
-  const u = linear(norm2, standing.weight(index, "fc1"), layer.fc1.bias);
+  const fc1 = standing.weight(index, "fc1");
+  let h: tf.Tensor2D;
+  if (gatedMlp || keep?.wants("u")) {
+    const u = linear(norm2, fc1, layer.fc1.bias);
+    h = gatedMlp ? swiglu(u) : gelu(u, activation);
+    settle(keep, "u", u);
+  } else h = linearGelu(norm2, fc1, layer.fc1.bias, activation);
   settle(keep, "norm2", norm2);
-  const h = gelu(u, activation);
-  settle(keep, "u", u);
-  const y = linear(h, standing.weight(index, "fc2"), layer.fc2.bias, middle);
+  const y = branch(h, standing.weight(index, "fc2"), layer.fc2.bias, layer.scale2, middle);
   settle(keep, "h", h);
   settle(keep, "middle", middle);
+  return y;
+}
+
+/** The end of a residual branch: residual + (x Wᵀ + b), times LayerScale's gamma where there is one. */
+function branch(
+  x: tf.Tensor2D,
+  weight: tf.Tensor2D,
+  bias: tf.Tensor1D | null,
+  gamma: tf.Tensor1D | null,
+  residual: tf.Tensor2D,
+): tf.Tensor2D {
+  if (!gamma) return linear(x, weight, bias, residual);
+  const unscaled = linear(x, weight, bias);
+  const y = layerScale(unscaled, gamma, residual);
+  unscaled.dispose();
   return y;
 }
 
@@ -236,9 +288,22 @@ function wholeLayer(
   keep: Keeper | null,
 ): tf.Tensor2D {
   const attended = attend(weights, index, x, batch, standing, keep);
+  const y = allTail(weights, index, x, attended, standing, keep);
+  settle(keep, "attended", attended);
+  return y;
+}
+
+/** A layer after its attention, for every row. */
+function allTail(
+  weights: VitWeights,
+  index: number,
+  x: tf.Tensor2D,
+  attended: tf.Tensor2D,
+  standing: EffectiveWeights,
+  keep: Keeper | null,
+): tf.Tensor2D {
   const y = tail(weights, index, attended, x, standing, keep);
   if (keep?.wants("oInput")) keep.layer.oInput = attended.clone();
-  settle(keep, "attended", attended);
   return y;
 }
 

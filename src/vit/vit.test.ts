@@ -3,12 +3,13 @@ import * as tf from "@tensorflow/tfjs-core";
 import { expect, it } from "vitest";
 import { random } from "../random.ts";
 import "../tensor/allclose.ts";
+import type { Fixture } from "../checkpoint/testing/fixture.ts";
 import { onEveryBackend } from "../tensor/testing/backends.ts";
 import { take } from "../tensor/testing/numbers.ts";
 import { backward } from "./backward.ts";
 import { ownClassifier } from "./classifier.ts";
 import { entryOf, forward } from "./forward.ts";
-import { type Fixture, loadFixtureNetwork, networkFixture, relativeError } from "./testing/fixture.ts";
+import { loadFixtureNetwork, networkFixture, relativeError } from "./testing/fixture.ts";
 import type { Position, Site, VitWeights } from "./types.ts";
 
 const sites = ["qkv", "o", "fc1", "fc2"] as const;
@@ -35,7 +36,7 @@ onEveryBackend(() => {
   it.each(["vit", "deit", "variant"])("gives transformers' logits: %s", (name) =>
     withNetwork(name, async (fixture, weights, pixels) => {
       const { features } = forward(weights, { pixels }, null, { dist: true });
-      const logits = ownClassifier(weights)(features);
+      const logits = ownClassifier(weights).logits(features);
       features.dispose();
       expect(await take(logits)).toBeAllClose(fixture.values("logits"), { atol: 1e-4 });
     }),
@@ -46,10 +47,10 @@ onEveryBackend(() => {
       const { features, kept } = forward(weights, { pixels }, null, {
         keepFrom: { layer: 0, site: "entry" },
       });
-      expect(await features.cls.data()).toBeAllClose(fixture.values("cls"), { atol: 1e-4 });
-      const dcls = tf.tensor2d(fixture.values("dcls"), features.cls.shape);
-      const dx = backward(weights, kept!, dcls, null, () => {});
-      tf.dispose(dcls);
+      expect(await features.pooled.data()).toBeAllClose(fixture.values("cls"), { atol: 1e-4 });
+      const dpooled = tf.tensor2d(fixture.values("dcls"), features.pooled.shape);
+      const dx = backward(weights, kept!, dpooled, null, () => {});
+      tf.dispose(dpooled);
       features.dispose();
       expect(relativeError(await take(dx!), fixture.values("entry_gradient"))).toBeLessThan(1e-4);
     }),
@@ -64,7 +65,7 @@ onEveryBackend(() => {
         const x = entryOf(weights, pixels, null, layer);
         const whole = forward(weights, { pixels }, null);
         const rest = forward(weights, { entry: x, layer, batch: 3 }, null);
-        expect(await rest.features.cls.data()).toEqual(await whole.features.cls.data());
+        expect(await rest.features.pooled.data()).toEqual(await whole.features.pooled.data());
         whole.features.dispose();
         rest.features.dispose();
         x.dispose();
@@ -81,15 +82,15 @@ onEveryBackend(() => {
           keepFrom,
           ...(keepInput ? { keepInput } : {}),
         });
-        const dcls = tf.tensor2d(fixture.values("dcls"), features.cls.shape);
+        const dpooled = tf.tensor2d(fixture.values("dcls"), features.pooled.shape);
         features.dispose();
-        const dx = backward(weights, kept!, dcls, null, (layer, site, x, dy) => {
+        const dx = backward(weights, kept!, dpooled, null, (layer, site, x, dy) => {
           seen.push(`${layer}.${site}`);
           expect(x.shape[0]).toBe(dy.shape[0]);
           gradients.push(take(dy.clone()) as Promise<Float32Array>);
         });
         expect(dx === null).toBe(keepFrom.site !== "entry");
-        tf.dispose([dcls, ...(dx ? [dx] : [])]);
+        tf.dispose([dpooled, ...(dx ? [dx] : [])]);
         const values = await Promise.all(gradients);
         expect(tf.memory().numTensors).toBe(before);
         return { seen, values };
