@@ -23,6 +23,7 @@ const schema = z.object({
   patch_size: side,
   num_channels: count(65536).nullish(),
   qkv_bias: z.boolean().nullish(),
+  rope_theta: z.number().positive().max(1e9).nullish(),
   num_labels: z.int().min(0).nullish(),
   id2label: z.record(z.string(), z.union([labelText, z.number()])).nullish(),
   label2id: z.record(z.string(), z.union([z.int(), labelText])).nullish(),
@@ -38,11 +39,17 @@ export interface ModelConfig {
   heads?: number;
   mlpSize?: number;
   activation?: Activation;
+  /** Whether hidden_act is silu, which only gated MLPs have. */
+  silu?: boolean;
   layerNormEps?: number;
   imageSize?: number;
   patchSize?: number;
   channels?: number;
   qkvBias?: boolean;
+  /** Base of rotary positions. */
+  ropeBase?: number;
+  /** timm's word for what its classifier reads. */
+  globalPool?: string;
   /** Name of each class, by index; undefined when neither id2label nor label2id is there. */
   labels?: Map<number, string>;
 }
@@ -58,9 +65,37 @@ const activations: ReadonlyMap<string, Activation> = new Map([
   ["quick_gelu", "quick_gelu"],
 ]);
 
+// What transformers' classes take where a config of theirs is silent, as most of SigLIP's on the Hub are.
+const tower = {
+  hidden_size: 768,
+  intermediate_size: 3072,
+  num_hidden_layers: 12,
+  num_attention_heads: 12,
+  num_channels: 3,
+  image_size: 224,
+};
+const clip = { ...tower, patch_size: 32, hidden_act: "quick_gelu", layer_norm_eps: 1e-5 };
+const siglip = { ...tower, patch_size: 16, hidden_act: "gelu_pytorch_tanh", layer_norm_eps: 1e-6 };
+const towers: ReadonlyMap<unknown, Record<string, unknown>> = new Map([
+  ["clip", clip],
+  ["clip_vision_model", clip],
+  ["siglip", siglip],
+  ["siglip_vision_model", siglip],
+]);
+
+/** The keys of an image tower at the top, where CLIP's and SigLIP's config has them under `vision_config`. */
+function flattened(json: Record<string, unknown>): Record<string, unknown> {
+  const usual = towers.get(json.model_type);
+  if (!usual) return json;
+  const { vision_config: nested, ...top } = json;
+  const own = typeof nested === "object" && nested !== null ? (nested as Record<string, unknown>) : {};
+  const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== null));
+  return { ...usual, ...top, ...given, model_type: json.model_type };
+}
+
 /** Checks the parsed config.json; `where` names the file in a Failure. */
 export function readModelConfig(json: Record<string, unknown>, where: string): ModelConfig {
-  const config = parseWith(schema, json, where);
+  const config = parseWith(schema, flattened(json), where);
   const square = (key: "image_size" | "patch_size"): number | undefined => {
     const value = config[key] ?? undefined;
     if (!Array.isArray(value)) return value;
@@ -73,15 +108,7 @@ export function readModelConfig(json: Record<string, unknown>, where: string): M
     });
   };
   const act = config.hidden_act ?? undefined;
-  const activation = act === undefined ? undefined : activations.get(act);
-  if (act !== undefined && activation === undefined) {
-    throw new Failure({
-      code: "bad-model",
-      what: `hidden_act is ${quoted(act)}, an activation no ViT here is known to use.`,
-      where,
-      remedy: `Known are ${[...activations.keys()].join(", ")}.`,
-    });
-  }
+  const silu = act === "silu" || act === "swish";
   return {
     modelType: config.model_type ?? undefined,
     architectures: config.architectures ?? [],
@@ -90,14 +117,28 @@ export function readModelConfig(json: Record<string, unknown>, where: string): M
     layers: config.num_hidden_layers ?? undefined,
     heads: config.num_attention_heads ?? undefined,
     mlpSize: config.intermediate_size ?? undefined,
-    activation,
+    activation: act === undefined || silu ? undefined : activationOf(act, where),
+    silu,
     layerNormEps: config.layer_norm_eps ?? undefined,
     imageSize: square("image_size"),
     patchSize: square("patch_size"),
     channels: config.num_channels ?? undefined,
     qkvBias: config.qkv_bias ?? undefined,
+    ropeBase: config.rope_theta ?? undefined,
     labels: readLabels(config.id2label, config.label2id),
   };
+}
+
+/** The activation that transformers calls `name`; `where` names the file in a Failure. */
+export function activationOf(name: string, where: string): Activation {
+  const activation = activations.get(name);
+  if (activation) return activation;
+  throw new Failure({
+    code: "bad-model",
+    what: `hidden_act is ${quoted(name)}, an activation no ViT here is known to use.`,
+    where,
+    remedy: `Known are ${[...activations.keys()].join(", ")}.`,
+  });
 }
 
 function readLabels(

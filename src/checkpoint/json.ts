@@ -14,11 +14,11 @@ const MAX_ITEMS = 1_000_000;
 const MAX_KEY = 10_000;
 
 /**
- * Parses `text` as one JSON object. A key that stands twice in one object, nesting past 32 levels, more than a
- * million items, or anything that is not an object is a Failure that names `where`.
+ * Parses `text` as one JSON object. A key that stands twice in one object, nesting past 32 levels, more than
+ * `maxItems` (a million), or anything that is not an object is a Failure that names `where`.
  */
-export function parseJsonObject(text: string, where: string): Record<string, unknown> {
-  checkStructure(text, where);
+export function parseJsonObject(text: string, where: string, maxItems = MAX_ITEMS): Record<string, unknown> {
+  checkStructure(text, where, maxItems);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -44,8 +44,27 @@ export function parseJsonObject(text: string, where: string): Record<string, unk
   return value as Record<string, unknown>;
 }
 
+/** Keys whose value a JSON text writes as a whole number with a decimal point (`1.0`). JSON.parse forgets it, and
+ *  transformers refuses a config where such a value comes back as an integer. */
+export function wholeFloats(text: string): Set<string> {
+  return new Set(
+    [...text.matchAll(/"(\w{1,200})"\s*:\s*-?\d{1,15}\.0+(?=[\s,}])/g)].map(([, key]) => key as string),
+  );
+}
+
+/** `value` as indented JSON text, with a decimal point in the whole numbers under the keys of `floats`. */
+export function jsonText(value: unknown, floats: ReadonlySet<string> = new Set()): string {
+  const text = JSON.stringify(value, null, 2);
+  if (floats.size === 0) return `${text}\n`;
+  const dotted = text.replace(
+    /^( *"(\w+)": -?\d+)(,?)$/gm,
+    (line, start: string, key: string, comma: string) => (floats.has(key) ? `${start}.0${comma}` : line),
+  );
+  return `${dotted}\n`;
+}
+
 // One pass over the tokens. Where the text is not JSON it may misread them; JSON.parse then says so.
-function checkStructure(text: string, where: string): void {
+function checkStructure(text: string, where: string, maxItems: number): void {
   const refuse = (what: string): never => {
     throw new Failure({ code: "bad-file", what, where, remedy: "Download or save the file again." });
   };
@@ -78,7 +97,7 @@ function checkStructure(text: string, where: string): void {
           break;
         }
       case 0x7b /* { */:
-        if (++items > MAX_ITEMS) refuse("This JSON has more than a million entries.");
+        if (++items > maxItems) refuse(`This JSON has more than ${maxItems} entries.`);
         if (open.push(new Set()) > MAX_DEPTH) refuse(`This JSON is nested deeper than ${MAX_DEPTH} levels.`);
         expectKey = true;
         break;
@@ -92,7 +111,7 @@ function checkStructure(text: string, where: string): void {
         expectKey = false;
         break;
       case 0x2c /* , */:
-        if (++items > MAX_ITEMS) refuse("This JSON has more than a million entries.");
+        if (++items > maxItems) refuse(`This JSON has more than ${maxItems} entries.`);
         expectKey = Boolean(open.at(-1));
         break;
     }

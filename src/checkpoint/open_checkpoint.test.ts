@@ -4,10 +4,10 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Failure } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
-import { fixture, fixtureJson } from "./fixtures/load.ts";
+import { familyFixture, fixture, fixtureJson } from "./fixtures/load.ts";
 import { BadCheckpoint, openCheckpoint } from "./open_checkpoint.ts";
-import { readSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
-import type { ModelAnswers } from "./types.ts";
+import { readSafetensors, writeSafetensors } from "./safetensors.ts";
+import type { ModelAnswers, NamedTensor } from "./types.ts";
 
 type Facts = Record<string, Record<string, { shape: number[]; dtype: string; sha256: string }>>;
 const facts = fixtureJson<Facts>("facts.json");
@@ -17,7 +17,7 @@ async function altered(
   name: string,
   change: {
     config?: (config: Record<string, unknown>) => Record<string, unknown> | null;
-    tensors?: (tensors: StoredTensor[]) => StoredTensor[];
+    tensors?: (tensors: NamedTensor[]) => NamedTensor[];
     preprocessor?: (json: Record<string, unknown>) => Record<string, unknown> | null;
   },
 ): Promise<SourceFile[]> {
@@ -46,7 +46,7 @@ async function failure(files: SourceFile[], answers: ModelAnswers = {}): Promise
   return error as Failure;
 }
 
-const f32 = (name: string, shape: number[], fill = 0.1): StoredTensor => {
+const f32 = (name: string, shape: number[], fill = 0.1): NamedTensor => {
   const values = new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(fill);
   return { name, dtype: "F32", shape, bytes: new Blob([values]) };
 };
@@ -83,6 +83,7 @@ test("the architecture of a ViT, an F16 one, a base, a DeiT with two heads", asy
     layerNormEps: 1e-12,
     qkvBias: true,
     prefixTokens: 1,
+    pooling: "cls",
     distillationHead: false,
     labels: ["cat", "dog", "a bird, of any kind", "été", "__proto__"],
   });
@@ -211,7 +212,7 @@ test("what is in a drop, when it is no model", async () => {
   expect((await failure([])).message).toMatch(/no files/);
   expect((await failure([config])).message).toMatch(/None of the 1 files/);
   const named = (path: string): SourceFile => ({ path, blob: new Blob(["x"]) });
-  expect((await failure([named("m/pytorch_model.bin")])).message).toMatch(/may run code/);
+  expect((await failure([named("m/pytorch_model.bin")])).message).toMatch(/shorter/);
   expect((await failure([named("model-00001-of-00002.safetensors")])).message).toMatch(/split/);
   const huge = { path: "vit/config.json", blob: new Blob([new Uint8Array(9_000_000)]) };
   expect((await failure([weights, huge])).message).toMatch(/9000000 bytes/);
@@ -219,7 +220,7 @@ test("what is in a drop, when it is no model", async () => {
   expect((await failure([weights, broken])).message).toMatch(/^vit\/config\.json: This is not valid JSON/);
 });
 
-test.each<[string, (t: StoredTensor[]) => StoredTensor[], RegExp]>([
+test.each<[string, (t: NamedTensor[]) => NamedTensor[], RegExp]>([
   [
     "a missing tensor",
     (t) => t.filter(({ name }) => name !== "vit.layernorm.bias"),
@@ -329,8 +330,8 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   ["a strange activation", { hidden_act: "relu6" }, /"relu6"/],
   ["a negative eps", { layer_norm_eps: -1 }, /layer_norm_eps/],
   ["labels that are lists", { id2label: { 0: [] } }, /"id2label\.0"/],
-  ["CLIP", { model_type: "clip" }, /of type "clip"/],
-  ["DeiT's name on ViT's tensors", { model_type: "deit" }, /says "deit", but the tensors are ViT's/],
+  ["CLIP", { model_type: "clip" }, /says "clip"/],
+  ["DeiT's name on ViT's tensors", { model_type: "deit" }, /says "deit", but the tensors are those of a ViT/],
 ])("config.json with %s is refused", async (_, change, sentence) => {
   const files = await altered("vit", { config: (config) => ({ ...config, ...change }) });
   expect((await failure(files)).message).toMatch(sentence);
@@ -388,6 +389,18 @@ test.each<[string, string[], RegExp]>([
   ["CLIP", ["vision_model.embeddings.class_embedding", "text_model.final_layer_norm.weight"], /CLIP/],
   ["SigLIP", ["vision_model.head.probe"], /SigLIP/],
   ["OpenCLIP", ["visual.conv1.weight"], /OpenCLIP/],
+  [
+    "a text tower",
+    ["text_model.embeddings.token_embedding.weight"],
+    /text tower of a CLIP or SigLIP, without/,
+  ],
+  ["OpenAI's text tower", ["token_embedding.weight", "ln_final.bias"], /text tower of a CLIP/],
+  [
+    "CLIP with a ResNet",
+    ["visual.conv1.weight", "visual.layer1.0.conv1.weight"],
+    /convolutional image tower/,
+  ],
+  ["OpenCLIP's ConvNeXt", ["visual.trunk.stages.0.blocks.0.norm.weight"], /convolutional image tower/],
   ["timm", ["blocks.0.attn.qkv.weight", "cls_token"], /timm ViT/],
   ["DINOv2", ["encoder.layer.0.layer_scale1.lambda1"], /DINOv2 of transformers/],
   ["DINOv3", ["layer.0.attention.q_proj.weight", "embeddings.register_tokens"], /DINOv3/],
@@ -447,10 +460,10 @@ test("a role the model lacks is a Failure", async () => {
 });
 
 // Whatever is done to a real folder: a Failure, or a checkpoint every weight of which can be read or is refused.
-async function failsOrReads(files: SourceFile[]): Promise<"failed" | "opened"> {
+async function failsOrReads(files: SourceFile[], answers: ModelAnswers = {}): Promise<"failed" | "opened"> {
   let checkpoint: Awaited<ReturnType<typeof openCheckpoint>>;
   try {
-    checkpoint = await openCheckpoint(files, {});
+    checkpoint = await openCheckpoint(files, answers);
   } catch (error) {
     expect(error).toBeInstanceOf(Failure);
     expect((error as Failure).message.length).toBeLessThan(1500);
@@ -524,3 +537,51 @@ test("any value in config.json and preprocessor_config.json", async () => {
   expect(seen.failed).toBeGreaterThan(20);
   expect(seen.opened).toBeGreaterThan(20);
 }, 30_000);
+
+/** Every place in a parsed JSON, as the keys that lead to it. */
+function placesIn(value: unknown, path: string[] = []): string[][] {
+  const inside = typeof value === "object" && value !== null ? Object.entries(value) : [];
+  return [
+    ...(path.length > 0 ? [path] : []),
+    ...inside.flatMap(([key, one]) => placesIn(one, [...path, key])),
+  ];
+}
+
+function putAt(value: unknown, [key, ...rest]: string[], put: unknown): unknown {
+  if (key === undefined) return put;
+  const copy = Array.isArray(value) ? [...value] : { ...(value as object) };
+  return Object.assign(copy, { [key]: putAt((value as Record<string, unknown>)[key], rest, put) });
+}
+
+test.each<[string, SourceFile[], string, ModelAnswers]>([
+  ["OpenCLIP", fixture("open-clip"), "open_clip_config.json", {}],
+  ["OpenCLIP around timm", fixture("open-clip-siglip"), "open_clip_config.json", { heads: 2 }],
+  ["timm", familyFixture("timm-reg4"), "config.json", {}],
+  ["a CLIP's two towers", fixture("clip"), "config.json", {}],
+])(
+  "any value anywhere in the config of %s",
+  async (_, files, name, answers) => {
+    const config = files.find(({ path }) => path.endsWith(`/${name}`)) as SourceFile;
+    const original: unknown = JSON.parse(await config.blob.text());
+    const seen = { failed: 0, opened: 0 };
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...placesIn(original)),
+        fc.oneof(
+          fc.jsonValue(),
+          fc.integer(),
+          fc.constantFrom(null, true, 0, -1, 2, 1e300, "gelu", "avg", []),
+        ),
+        async (path, value) => {
+          const blob = new Blob([JSON.stringify(putAt(original, path, value))]);
+          const mutated = files.map((file) => (file === config ? { ...file, blob } : file));
+          seen[await failsOrReads(mutated, answers)]++;
+        },
+      ),
+      { numRuns: 150 },
+    );
+    expect(seen.failed).toBeGreaterThan(5);
+    expect(seen.opened).toBeGreaterThan(5);
+  },
+  30_000,
+);

@@ -3,18 +3,37 @@
 import { z } from "zod";
 import { Failure } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
-import { parseWith, readModelConfig } from "./config.ts";
-import { firstNonFinite, requireWeightDtype, toF32 } from "./dtypes.ts";
-import { type HfVit, matchHfVit } from "./hf_vit.ts";
+import { type ModelConfig, parseWith, readModelConfig } from "./config.ts";
+import { firstNonFinite, isWeightDtype, requireWeightDtype, toF32 } from "./dtypes.ts";
+import { families } from "./families/index.ts";
 import { parseJsonObject, quoted } from "./json.ts";
-import { readPreprocessing } from "./preprocessing.ts";
+import { type Match, matchFamily, rolesOf } from "./match.ts";
+import { type JsonFile, type ModelFiles, readModelFiles } from "./model_files.ts";
+import { openClipPreprocessor, readOpenClipConfig } from "./open_clip_config.ts";
+import { featureSize, type Pooling, poolings, poolingsOf } from "./pooling.ts";
+import { placePositions, resizePositions } from "./positions.ts";
+import { endingSize, readPreprocessing } from "./preprocessing.ts";
 import { recognise } from "./recognise.ts";
-import { readBytes, readSafetensors } from "./safetensors.ts";
-import type { Activation, Architecture, Checkpoint, ModelAnswers, OpenQuestion, TensorRow } from "./types.ts";
+import { readBytes } from "./safetensors.ts";
+import { isTimmConfig, readTimmConfig, timmInputSize, timmPreprocessor } from "./timm_config.ts";
+import type {
+  Architecture,
+  Checkpoint,
+  ModelAnswers,
+  NamedTensor,
+  NamedTensors,
+  OpenQuestion,
+  Piece,
+  Role,
+  TensorRow,
+} from "./types.ts";
 
-// A config with 22,000 labels in four languages is below this.
-const MAX_JSON = 8_000_000;
-const HF_NAMES = "Choose a ViT or DeiT that transformers saved (model.safetensors, config.json).";
+const KNOWN =
+  "Choose a Vision Transformer that transformers, timm or OpenCLIP saved, or an original DINO, DINOv2 or DINOv3.";
+/** The largest images that are prepared. */
+const MAX_IMAGE = 4096;
+/** Above this, a training step is slow enough to ask whether the person wants it so. */
+const LARGE_IMAGE = 400;
 
 const triple = z.tuple([
   z.number().min(-10).max(10),
@@ -25,6 +44,7 @@ const answersSchema = z.object({
   heads: z.int().min(1).max(4096).optional(),
   activation: z.enum(["gelu", "gelu_tanh", "quick_gelu"]).optional(),
   layerNormEps: z.number().positive().max(1).optional(),
+  imageSize: z.int().min(1).max(MAX_IMAGE).optional(),
   mean: triple.optional(),
   std: triple.refine((values) => values.every((value) => value > 0), "must be above 0").optional(),
   resize: z.int().min(1).max(4096).optional(),
@@ -43,270 +63,376 @@ export class BadCheckpoint extends Failure {
 }
 
 /**
- * Opens a model folder or its loose files: one .safetensors, beside it config.json and preprocessor_config.json when
- * there are any. `answers` stand above what the files say; what neither says comes back as questions, with the usual
- * value in use. Throws Failure, or BadCheckpoint where the file is sound but its tensors are not a ViT or DeiT.
+ * Opens a model folder or its loose files (model_files.ts). `answers` stand above what the files say; what neither says
+ * comes back as questions, with the usual value in use. Throws Failure, or BadCheckpoint where the file is sound but its
+ * tensors are of no family that is known.
  */
 export async function openCheckpoint(files: SourceFile[], answers: ModelAnswers): Promise<Checkpoint> {
   parseWith(answersSchema, answers, "answers");
-  const found = findFiles(files);
-  const { tensors, metadata } = await readSafetensors(found.weights.blob, found.weights.path);
-  const config = found.config ? await readJson(found.config) : null;
-  const preprocessorConfig = found.preprocessor ? await readJson(found.preprocessor) : null;
-  const configPath = found.config?.path ?? "config.json";
+  return describe(await readModelFiles(files), answers);
+}
 
+function describe(found: ModelFiles, answers: ModelAnswers): Checkpoint {
+  const { metadata, where } = found.weights;
+  const tensors = [...found.weights.tensors, ...(found.classifier?.tensors ?? [])];
+  // A folder of the Hub may hold one CLIP in both libraries' names, with a config for each.
+  const visual = tensors.some(({ name }) => name.startsWith("visual."));
+  const foreign = found.config && !visual ? null : found.openClipConfig;
+  const configPath = (foreign ?? found.config)?.path ?? "config.json";
   const table: TensorRow[] = tensors.map(({ name, dtype, shape, bytes }) => {
     return { name, shape, dtype, bytes: bytes.size, role: null, problem: null };
   });
-  await refuseOthers(tensors, config, configPath, found, table);
-  const said = config ? readModelConfig(config, configPath) : null;
-  const vit = matchHfVit(tensors, said);
-  if (!vit) throw unknownModel(tensors, found, table);
-  if (said?.modelType === (vit.family === "hf-vit" ? "deit" : "vit")) {
-    vit.contradictions.push(
-      `config.json says ${quoted(said.modelType)}, but the tensors are ${vit.family === "hf-vit" ? "ViT's" : "DeiT's"}.`,
-    );
-  }
+  refuseOthers(found, table);
+  const config = found.config?.json ?? null;
+  const timm = config !== null && !foreign && isTimmConfig(config);
+  const said = foreign
+    ? readOpenClipConfig(foreign.json, configPath)
+    : config && (timm ? readTimmConfig(config, configPath) : readModelConfig(config, configPath));
+  const origin = `${found.name}/${said?.nameOrPath ?? ""}`;
+  const match = matchFamily(found.weights, said, origin);
+  if (!match) throw unknownModel(found, table);
+  const apart = found.classifier && attachClassifier(match, found.classifier);
   for (const row of table) {
-    row.role = vit.uses.get(row.name)?.role ?? null;
-    row.problem = vit.problems.get(row.name) ?? vit.remarks.get(row.name) ?? null;
+    row.role = rolesOf(match.uses.get(row.name) ?? []);
+    row.problem = match.problems.get(row.name) ?? match.remarks.get(row.name) ?? null;
   }
-  refuseUnfit(vit, found, table);
+  refuseUnfit(match, where, table);
 
   const questions: OpenQuestion[] = [];
-  const heads = answers.heads ?? said?.heads ?? usualHeads(vit.shapes.hiddenSize);
-  if (answers.heads === undefined && said?.heads === undefined) {
-    questions.push({
-      key: "heads",
-      question:
-        "How many attention heads? The files do not say; most ViTs have one for every 64 of the width.",
-      usual: String(heads),
-    });
+  const byTimm = timm && !found.preprocessor;
+  const ends = byTimm
+    ? timmInputSize(config, configPath)
+    : found.preprocessor && endingSize(found.preprocessor.json, found.preprocessor.path);
+  const imageSize = settleImageSize(match, answers, ends, where, questions);
+  if (match.roles.has("pos_embed") || match.positions === null) {
+    const patches = (imageSize / match.shapes.patchSize) ** 2;
+    match.roles.set("pos_embed", [match.shapes.prefixTokens + patches, match.shapes.hiddenSize]);
   }
-  checkHeads(heads, vit.shapes.hiddenSize, answers.heads === undefined ? configPath : "heads");
-  const activation: Activation = answers.activation ?? said?.activation ?? "gelu";
-  if (answers.activation === undefined && said?.activation === undefined) {
-    questions.push({
-      key: "activation",
-      question: "Which activation does the MLP use? The files do not say; ViT and DeiT use gelu.",
-      usual: "gelu",
-      choices: ["gelu", "gelu_tanh", "quick_gelu"],
-    });
-  }
-  const layerNormEps = answers.layerNormEps ?? said?.layerNormEps ?? 1e-12;
-  if (answers.layerNormEps === undefined && said?.layerNormEps === undefined) {
-    questions.push({
-      key: "layerNormEps",
-      question: "Which epsilon do the layer norms use? transformers' ViT and DeiT use 1e-12, timm 1e-6.",
-      usual: "1e-12",
-    });
-  }
-  const { classes, ...shapes } = vit.shapes;
-  const architecture: Architecture = {
-    family: vit.family,
-    ...shapes,
-    heads,
-    activation,
-    layerNormEps,
-    distillationHead: [...vit.uses.values()].some(({ role }) => role === "head_dist.weight"),
-    labels: classes === null ? null : nameClasses(classes, said?.labels, table),
-  };
+  const named = apart?.labels && new Map(apart.labels.entries());
+  const stated = named ? { architectures: [], ...said, labels: named } : said;
+  const settled = settle(match, stated, answers, imageSize, configPath, table, questions);
+  const architecture = apart ? { ...settled, pooling: apart.pooling } : settled;
+  const preprocessor: Pick<JsonFile, "path" | "json"> | null = byTimm
+    ? { path: configPath, json: timmPreprocessor(config, configPath, imageSize) ?? {} }
+    : found.preprocessor || !foreign
+      ? found.preprocessor
+      : { path: configPath, json: openClipPreprocessor(foreign.json, configPath, imageSize) ?? {} };
   const prepared = readPreprocessing(
-    preprocessorConfig,
-    found.preprocessor?.path ?? "preprocessor_config.json",
+    preprocessor?.json ?? null,
+    preprocessor?.path ?? "preprocessor_config.json",
     architecture,
-    `${found.name}/${said?.nameOrPath ?? ""}`,
+    origin,
     answers,
-  );
-
-  const byRole = new Map(
-    tensors.flatMap((tensor) => {
-      const use = vit.uses.get(tensor.name);
-      return use ? [[use.role, { tensor, shape: use.shape }] as const] : [];
-    }),
   );
   return {
     name: found.name,
     architecture,
     preprocessing: prepared.preprocessing,
     questions: [...questions, ...prepared.questions],
+    notes: found.weights.notes,
     table,
-    roles: new Map([...byRole].map(([role, { tensor, shape }]) => [role, { shape, source: tensor.name }])),
+    ...reader(match, tensors, where, imageSize / match.shapes.patchSize),
+    source: {
+      tensors: tensors.map((tensor) => ({
+        ...tensor,
+        pieces: match.uses.get(tensor.name) ?? [],
+        carried: isCarried(match, tensor.name),
+      })),
+      metadata,
+      config: foreign?.json ?? config,
+      configFloats: (foreign ?? found.config)?.floats ?? new Set(),
+      preprocessorConfig: found.preprocessor?.json ?? null,
+      prefix: match.prefix,
+      positions: match.positions,
+    },
+  };
+}
+
+function isCarried({ table, prefix }: Match, name: string): boolean {
+  return table.carried?.test(name.startsWith(prefix) ? name.slice(prefix.length) : name) ?? false;
+}
+
+/** The edge of the images: as answered, else as the files have it. A network whose library interpolates positions while
+ *  it runs, or that has rotary ones, takes what its preprocessor ends in (`ends`); any other what its positions are for. */
+function settleImageSize(
+  { table, shapes, positions }: Match,
+  answers: ModelAnswers,
+  ends: number | null,
+  where: string,
+  questions: OpenQuestion[],
+): number {
+  const { patchSize } = shapes;
+  const grid = positions ? positions.side * patchSize : null;
+  const anySize = table.positions === null || table.positions.atRuntime;
+  const usual = Math.min(
+    grid ?? MAX_IMAGE,
+    Math.floor(table.usual.imageSize / patchSize) * patchSize || patchSize,
+  );
+  const fits = ends !== null && ends % patchSize === 0;
+  const found = anySize ? (fits ? ends : usual) : (grid as number);
+  const size = answers.imageSize ?? found;
+  if (size % patchSize !== 0 || size > MAX_IMAGE || size < patchSize) {
+    throw new Failure({
+      code: "bad-model",
+      what: `Images of ${size} x ${size} cannot be cut into patches of ${patchSize}.`,
+      where: answers.imageSize === undefined ? where : "imageSize",
+      remedy: `Give a multiple of ${patchSize} up to ${MAX_IMAGE}.`,
+    });
+  }
+  if (answers.imageSize === undefined && (size > LARGE_IMAGE || (anySize && !fits && size !== grid))) {
+    questions.push({
+      key: "imageSize",
+      question:
+        size > LARGE_IMAGE
+          ? `The network was trained on ${size} x ${size}, which is ${(size / patchSize) ** 2} patches an image and slow. At what size should images enter? Any multiple of ${patchSize} will do.`
+          : `At what size do images enter the network? Any multiple of ${patchSize} will do, and the files do not say.`,
+      usual: String(size),
+    });
+  }
+  return size;
+}
+
+/** The whole architecture: what shapes say, what config.json says, what was answered, and else the family's usual. */
+function settle(
+  match: Match,
+  said: ModelConfig | null,
+  answers: ModelAnswers,
+  imageSize: number,
+  configPath: string,
+  table: TensorRow[],
+  questions: OpenQuestion[],
+): Architecture {
+  const { usual, family, title } = match.table;
+  const { shapes, classes } = match;
+  const choose = <K extends "heads" | "activation" | "layerNormEps">(
+    key: K,
+    fallback: NonNullable<ModelAnswers[K]>,
+    question: string,
+    choices?: string[],
+  ): NonNullable<ModelAnswers[K]> => {
+    const known = answers[key] ?? said?.[key];
+    if (known !== undefined) return known as NonNullable<ModelAnswers[K]>;
+    questions.push({ key, question, usual: String(fallback), ...(choices ? { choices } : {}) });
+    return fallback;
+  };
+  const heads = choose(
+    "heads",
+    usualHeads(shapes.hiddenSize),
+    "How many attention heads? The files do not say; most ViTs have one for every 64 of the width.",
+  );
+  checkHeads(heads, shapes.hiddenSize, answers.heads === undefined ? configPath : "heads");
+  if (shapes.gatedMlp ? said?.activation && family === "hf-dinov3" : said?.silu) {
+    throw new Failure({
+      code: "bad-model",
+      what: `The MLP ${shapes.gatedMlp ? "is gated but not by silu" : "uses silu without a gate"}, which no ViT here is known to do.`,
+      where: configPath,
+      remedy: "Check that config.json belongs to these tensors.",
+    });
+  }
+  // A gated MLP has silu, whatever a config says of other MLPs.
+  const activation = shapes.gatedMlp
+    ? usual.activation
+    : choose(
+        "activation",
+        usual.activation,
+        `Which activation does the MLP use? The files do not say; ${usual.activationBy ?? `${title} usually has ${usual.activation}`}.`,
+        ["gelu", "gelu_tanh", "quick_gelu"],
+      );
+  const layerNormEps = choose(
+    "layerNormEps",
+    usual.layerNormEps,
+    `Which epsilon do the layer norms use? The files do not say; ${usual.layerNormEpsBy}.`,
+  );
+  return {
+    family,
+    imageSize,
+    ...shapes,
+    heads,
+    activation,
+    layerNormEps,
+    ...(usual.ropeBase === undefined ? {} : { ropeBase: said?.ropeBase ?? usual.ropeBase }),
+    pooling: poolingOf(match, said),
+    distillationHead: match.roles.has("head_dist.weight"),
+    labels: classes === null ? null : nameClasses(classes, said?.labels, table),
+  };
+}
+
+/** timm's config says what a classifier reads; a final norm called `fc_norm` comes after the mean. */
+function poolingOf({ table, features, roles }: Match, said: ModelConfig | null): Pooling {
+  if (features.has("fcNorm")) return "mean-norm";
+  if (said?.globalPool === "token") return "cls";
+  if (said?.globalPool === "avg") return "mean";
+  return typeof table.pooling === "function" ? table.pooling((role) => roles.has(role)) : table.pooling;
+}
+
+const headMetadata = z.object({
+  pooling: z.enum(poolings).optional(),
+  labels: z.array(z.string().max(10_000)).max(100_000).optional(),
+});
+
+/** Adds a classifier that is a file of its own; its metadata says what it reads and what its rows are called. */
+function attachClassifier(
+  match: Match,
+  { tensors, metadata, where }: NamedTensors,
+): { pooling: Pooling; labels: string[] | undefined } {
+  const refuse = (what: string): never => {
+    throw new Failure({
+      code: "bad-model",
+      what,
+      where,
+      remedy: "Use the classifier that was exported with this model, or leave it out.",
+    });
+  };
+  if (match.classes !== null) refuse("The model has a classifier already, and this file holds another one.");
+  const stated = metadata.selora === undefined ? {} : parseJsonObject(metadata.selora, where);
+  const { pooling, labels } = parseWith(headMetadata, stated, where);
+  const reads = pooling ?? poolingOf(match, null);
+  if (!poolingsOf(match.shapes).includes(reads)) refuse(`It reads "${reads}", which this model cannot give.`);
+  const weight = tensors.find(({ name }) => name === "classifier.weight");
+  const bias = tensors.find(({ name }) => name === "classifier.bias");
+  const classes = weight?.shape[0] ?? 0;
+  const features = featureSize(match.shapes, reads);
+  const fits = (tensor: NamedTensor | undefined, shape: number[]) =>
+    tensor?.shape.join() === shape.join() && isWeightDtype(tensor.dtype);
+  if (classes === 0 || !fits(weight, [classes, features]) || !fits(bias, [classes]) || tensors.length !== 2) {
+    refuse(
+      `It must hold classifier.weight [classes, ${features}] and classifier.bias [classes], and nothing else.`,
+    );
+  }
+  if (labels && labels.length !== classes) refuse(`It names ${labels.length} classes and has ${classes}.`);
+  match.classes = classes;
+  for (const [part, shape] of [
+    ["weight", [classes, features]],
+    ["bias", [classes]],
+  ] as const) {
+    const count = shape.reduce((a, b) => a * b, 1);
+    match.roles.set(`head.${part}`, [...shape]);
+    match.uses.set(`classifier.${part}`, [{ role: `head.${part}`, at: 0, into: 0, count }]);
+  }
+  return { pooling: reads, labels };
+}
+
+/** A piece, and the tensor that holds it. */
+type Part = Omit<Piece, "role"> & { tensor: NamedTensor };
+
+/** [rows, columns] -> [columns, rows] */
+function transposed(values: Float32Array<ArrayBuffer>, rows: number): Float32Array<ArrayBuffer> {
+  const columns = values.length / rows;
+  return values.map((_, i) => values[(i % rows) * columns + Math.floor(i / rows)]!);
+}
+
+/** Reads roles out of the tensors that hold their pieces. */
+function reader(
+  match: Match,
+  tensors: readonly NamedTensor[],
+  where: string,
+  side: number,
+): Pick<Checkpoint, "roles" | "read"> {
+  const parts = new Map<Role, Part[]>();
+  for (const tensor of tensors) {
+    for (const { role, ...range } of match.uses.get(tensor.name) ?? []) {
+      const list = parts.get(role) ?? [];
+      list.push({ tensor, ...range });
+      parts.set(role, list);
+    }
+  }
+  const piece = async ({ tensor, at, count, rows }: Part) => {
+    const { name, dtype, bytes, shape } = tensor;
+    if (count === 0) return new Float32Array(0);
+    const total = shape.reduce((a, b) => a * b, 1);
+    const size = bytes.size / total;
+    const values = toF32(
+      await readBytes(bytes.slice(at * size, (at + count) * size), where),
+      requireWeightDtype(dtype, name),
+    );
+    const bad = firstNonFinite(values);
+    if (bad >= 0) {
+      throw new Failure({
+        code: "bad-model",
+        what: `The tensor ${quoted(name)} holds ${values[bad]} at index ${at + bad} of ${total}.`,
+        where,
+        remedy: "The file is damaged, or training that made it diverged; use another copy.",
+      });
+    }
+    return rows === undefined ? values : transposed(values, rows);
+  };
+  return {
+    roles: new Map(
+      [...match.roles].map(([role, shape]) => [
+        role,
+        { shape, source: (parts.get(role) ?? []).map(({ tensor }) => tensor.name).join(" + ") },
+      ]),
+    ),
     async read(role) {
-      const entry = byRole.get(role);
-      if (!entry) {
+      const shape = match.roles.get(role);
+      if (!shape) {
         throw new Failure({
           code: "state",
           what: `This model has no ${quoted(role)}.`,
-          where: found.weights.path,
+          where,
           remedy: "Load a model that has it.",
         });
       }
-      const { name, dtype, bytes } = entry.tensor;
-      const values = toF32(await readBytes(bytes, found.weights.path), requireWeightDtype(dtype, name));
-      const at = firstNonFinite(values);
-      if (at >= 0) {
-        throw new Failure({
-          code: "bad-model",
-          what: `The tensor ${quoted(name)} holds ${values[at]} at index ${at} of ${values.length}.`,
-          where: found.weights.path,
-          remedy: "The file is damaged, or training that made it diverged; use another copy.",
-        });
-      }
-      return values;
-    },
-    source: {
-      tensors: tensors.map((tensor) => ({ ...tensor, role: vit.uses.get(tensor.name)?.role ?? null })),
-      metadata,
-      config,
-      preprocessorConfig,
-      prefix: vit.prefix,
+      const held = parts.get(role) ?? [];
+      const [first] = held;
+      const size = held.reduce((sum, { count }) => sum + count, 0) || shape.reduce((a, b) => a * b, 1);
+      const values = held.length === 1 && first ? await piece(first) : new Float32Array(size);
+      if (held.length > 1) for (const part of held) values.set(await piece(part), part.into);
+      if (role !== "pos_embed" || !match.positions || !match.table.positions) return values;
+      const { hiddenSize, prefixTokens } = match.shapes;
+      const { resize } = match.table.positions;
+      const resized = resizePositions(values, match.positions, side, hiddenSize, resize);
+      return placePositions(resized, match.positions.covered, prefixTokens, hiddenSize);
     },
   };
 }
-
-interface Found {
-  name: string;
-  weights: SourceFile;
-  config: SourceFile | undefined;
-  preprocessor: SourceFile | undefined;
-  adapterConfig: SourceFile | undefined;
-}
-
-function split(path: string): { folder: string; base: string } {
-  const cut = path.lastIndexOf("/");
-  return { folder: path.slice(0, Math.max(cut, 0)), base: path.slice(cut + 1) };
-}
-
-function findFiles(files: SourceFile[]): Found {
-  const visible = files.filter(
-    ({ path }) => !path.split("/").some((part) => part.startsWith(".") || part === "__MACOSX"),
-  );
-  const weights = visible.filter(({ path }) => /\.safetensors$/i.test(path));
-  const first = weights[0];
-  if (!first) throw noWeights(visible);
-  if (weights.some(({ path }) => /-\d{5}-of-\d{5}\.safetensors$/i.test(path))) {
-    throw new Failure({
-      code: "bad-model",
-      what: "The model is split over several safetensors files.",
-      where: first.path,
-      remedy: "Save it as one file, e.g. save_pretrained(..., max_shard_size='100GB').",
-    });
-  }
-  if (weights.length > 1) {
-    const some = weights.slice(0, 4).map(({ path }) => quoted(path));
-    throw new Failure({
-      code: "bad-model",
-      what: `There are ${weights.length} safetensors files: ${some.join(", ")}${weights.length > 4 ? ", ..." : ""}.`,
-      remedy: "Choose one model: a folder with a single safetensors file, or that file with its config.json.",
-    });
-  }
-  const { folder, base } = split(first.path);
-  const beside = (name: string): SourceFile | undefined => {
-    const same = visible.filter(({ path }) => path === (folder ? `${folder}/${name}` : name));
-    if (same.length > 1) {
-      throw new Failure({
-        code: "bad-model",
-        what: `There are ${same.length} files of this name.`,
-        where: name,
-        remedy: "Choose the one that belongs to the model.",
-      });
-    }
-    return same[0];
-  };
-  return {
-    name: split(folder).base || base.replace(/\.safetensors$/i, ""),
-    weights: first,
-    config: beside("config.json"),
-    preprocessor: beside("preprocessor_config.json"),
-    adapterConfig: beside("adapter_config.json"),
-  };
-}
-
-function noWeights(files: SourceFile[]): Failure {
-  const pickle = files.find(({ path }) => /\.(bin|pth?|ckpt)$/i.test(path));
-  if (pickle) {
-    return new Failure({
-      code: "bad-model",
-      what: "This is a PyTorch file, which may run code when it is read; only safetensors are read.",
-      where: pickle.path,
-      remedy: "Save it as safetensors, e.g. model.save_pretrained(...) of transformers.",
-    });
-  }
-  return new Failure({
-    code: "bad-model",
-    what:
-      files.length === 0 ? "There are no files." : `None of the ${files.length} files is a safetensors file.`,
-    remedy: "Choose model.safetensors with its config.json and preprocessor_config.json, or their folder.",
-  });
-}
-
-async function readJson({ path, blob }: SourceFile): Promise<Record<string, unknown>> {
-  if (blob.size > MAX_JSON) {
-    throw new Failure({
-      code: "bad-file",
-      what: `The file has ${blob.size} bytes; a configuration has at most ${MAX_JSON}.`,
-      where: path,
-      remedy: "Choose the file that was saved with the model.",
-    });
-  }
-  return parseJsonObject(new TextDecoder().decode(await readBytes(blob, path)), path);
-}
-
-type Named = { name: string }[];
 
 // Adapters show in their names, other kinds of model in config.json; both before any shape is looked at.
-async function refuseOthers(
-  tensors: Named,
-  config: Record<string, unknown> | null,
-  configPath: string,
-  found: Found,
-  table: TensorRow[],
-): Promise<void> {
-  if (tensors.some(({ name }) => /\.lora_([AB]|up|down)\b/.test(name.slice(0, 300)))) {
-    const adapter = found.adapterConfig ? await readJson(found.adapterConfig) : null;
-    const base = adapter?.base_model_name_or_path;
+function refuseOthers({ weights, config, adapterConfig }: ModelFiles, table: TensorRow[]): void {
+  const names = weights.tensors.map(({ name }) => name.slice(0, 300));
+  if (names.some((name) => /\.lora_([AB]|up|down)\b/.test(name))) {
+    const base = adapterConfig?.json.base_model_name_or_path;
     const named = typeof base === "string" && base !== "" ? ` for ${quoted(base)}` : "";
     throw new BadCheckpoint(
       table,
       `This is a LoRA adapter${named}, not a whole model.`,
-      found.weights.path,
+      weights.where,
       "Choose the base model itself, or merge the adapter into it first.",
     );
   }
-  const type = config?.model_type;
-  if (typeof type === "string" && type !== "vit" && type !== "deit") {
-    const looks = recognise(tensors.map(({ name }) => name));
+  const type = config?.json.model_type;
+  if (typeof type === "string" && !families.some(({ modelTypes }) => modelTypes.includes(type))) {
+    const looks = recognise(names);
     throw new BadCheckpoint(
       table,
       `The model is of type ${quoted(type)}${looks ? `; its tensors look like ${looks}` : ""}.`,
-      configPath,
-      HF_NAMES,
+      config?.path ?? "config.json",
+      KNOWN,
     );
   }
 }
 
-function unknownModel(tensors: Named, found: Found, table: TensorRow[]): BadCheckpoint {
-  const looks = recognise(tensors.map(({ name }) => name));
-  const some = tensors.slice(0, 2).map(({ name }) => quoted(name));
+function unknownModel({ weights }: ModelFiles, table: TensorRow[]): BadCheckpoint {
+  const looks = recognise(weights.tensors.map(({ name }) => name));
+  const some = weights.tensors.slice(0, 2).map(({ name }) => quoted(name));
   const what = looks
     ? `This looks like ${looks}.`
     : `These tensors belong to no network that is known here (the first: ${some.join(", ") || "none"}).`;
-  return new BadCheckpoint(table, what, found.weights.path, HF_NAMES);
+  return new BadCheckpoint(table, what, weights.where, KNOWN);
 }
 
-function refuseUnfit(vit: HfVit, found: Found, table: TensorRow[]): void {
+function refuseUnfit(match: Match, where: string, table: TensorRow[]): void {
   const lines = [
-    ...vit.contradictions,
-    ...[...vit.problems].map(([name, problem]) => `${quoted(name)} ${problem}.`),
+    ...match.contradictions,
+    ...[...match.problems].map(([name, problem]) => `${quoted(name)} ${problem}.`),
   ];
   if (lines.length === 0) return;
   const shown = lines.slice(0, 3).join(" ");
   const more = lines.length > 3 ? ` And ${lines.length - 3} more.` : "";
   throw new BadCheckpoint(
-    [...table, ...vit.missing],
-    `The tensors do not make up a ViT. ${shown}${more}`,
-    found.weights.path,
+    [...table, ...match.missing],
+    `The tensors do not make up ${match.table.title}. ${shown}${more}`,
+    where,
     "Check that config.json belongs to this file and that the download was complete.",
   );
 }

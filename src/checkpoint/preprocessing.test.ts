@@ -59,6 +59,28 @@ test.each<[string, Record<string, unknown>, unknown, unknown]>([
   expect(preprocessing.crop).toEqual(crop);
 });
 
+test("another image size that was chosen keeps the file's proportions, and nothing is asked", () => {
+  const at384 = (json: Record<string, unknown>) => {
+    const { preprocessing, questions } = read(
+      { ...stats, ...json },
+      { imageSize: 384, answers: { imageSize: 384 } },
+    );
+    expect(questions).toEqual([]);
+    return [preprocessing.resize, preprocessing.crop];
+  };
+  const crop384 = { height: 384, width: 384 };
+  expect(at384({ size: 224 })).toEqual([exact(384), null]);
+  const cropped = { crop_size: 224, do_center_crop: true };
+  expect(at384({ size: 256, ...cropped })).toEqual([exact(439), crop384]);
+  expect(at384({ size: { shortest_edge: 256 }, ...cropped })).toEqual([
+    { mode: "shortest", edge: 439 },
+    crop384,
+  ]);
+  // Not chosen, only unlike the file: the person is asked.
+  const { questions } = read({ ...stats, size: 224 }, { imageSize: 384 });
+  expect(questions.map(({ key }) => key)).toEqual(["resize"]);
+});
+
 test.each<[string, Record<string, unknown>]>([
   ["another size than the network's", { size: { height: 384, width: 384 } }],
   ["the shorter edge without a crop", { size: { shortest_edge: 224 } }],

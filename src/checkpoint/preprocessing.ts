@@ -3,14 +3,20 @@
 import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { parseWith } from "./config.ts";
+import { tableOf } from "./families/index.ts";
+import type { FamilyTable } from "./families/table.ts";
+import { isDino } from "./families/timm_vit.ts";
 import { quoted } from "./json.ts";
-import type { Architecture, Family, ModelAnswers, OpenQuestion, Preprocessing } from "./types.ts";
+import type { Architecture, Interpolation, ModelAnswers, OpenQuestion, Preprocessing } from "./types.ts";
 
 type Triple = [number, number, number];
 
 const HALF: Triple = [0.5, 0.5, 0.5];
 const IMAGENET_MEAN: Triple = [0.485, 0.456, 0.406];
 const IMAGENET_STD: Triple = [0.229, 0.224, 0.225];
+// OpenAI's CLIP, and everything that followed it.
+const CLIP_MEAN: Triple = [0.48145466, 0.4578275, 0.40821073];
+const CLIP_STD: Triple = [0.26862954, 0.26130258, 0.27577711];
 
 // An image this large on either side is the most that is ever prepared.
 const edge = z.int().min(1).max(4096);
@@ -44,7 +50,6 @@ const schema = z.object({
 });
 
 type Side = { height: number; width: number };
-type Interpolation = Preprocessing["interpolation"];
 
 // Codes of PIL.Image.Resampling.
 const interpolations: ReadonlyMap<number | string, Interpolation> = new Map<number | string, Interpolation>([
@@ -79,11 +84,12 @@ export function readPreprocessing(
 ): { preprocessing: Preprocessing; questions: OpenQuestion[] } {
   const file = json === null ? null : parseWith(schema, json, where);
   const { imageSize, family } = architecture;
+  const { usual } = tableOf(family);
   const questions: OpenQuestion[] = [];
 
-  const stats = readStatistics(file, where, family, origin, questions);
-  const geometry = readGeometry(file, imageSize, family, questions);
-  const interpolation = readInterpolation(file, family, questions);
+  const stats = readStatistics(file, where, usual, origin, questions);
+  const geometry = readGeometry(file, imageSize, usual, answers.imageSize !== undefined, questions);
+  const interpolation = readInterpolation(file, usual, questions);
 
   const resize = answers.resize === undefined ? geometry.resize : withEdge(geometry.resize, answers.resize);
   if (answers.resize !== undefined && answers.resize < imageSize) {
@@ -107,12 +113,27 @@ export function readPreprocessing(
   };
 }
 
+/**
+ * Edge of the square images that a preprocessor_config.json ends in, for networks that take any size.
+ * @returns null where it says nothing of it, or no square
+ */
+export function endingSize(json: Record<string, unknown> | null, where: string): number | null {
+  if (json === null) return null;
+  const file = parseWith(schema, json, where);
+  if (file.do_resize === false) return null;
+  const geometry = statedGeometry(file, null);
+  const { resize, crop } = geometry ?? {};
+  const end = crop ?? (resize?.mode === "exact" ? resize : null);
+  return end && end.height === end.width ? end.height : null;
+}
+
 type File = z.infer<typeof schema> | null;
+type Usual = FamilyTable["usual"];
 
 function readStatistics(
   file: File,
   where: string,
-  family: Family,
+  ofFamily: Usual,
   origin: string,
   questions: OpenQuestion[],
 ): { mean: Triple; std: Triple } {
@@ -124,8 +145,11 @@ function readStatistics(
   if (file?.do_normalize === false) return { mean: [0, 0, 0], std: scaled([1, 1, 1]) };
 
   const dino = isDino(origin);
-  const usual =
-    dino || family === "hf-deit" ? { mean: IMAGENET_MEAN, std: IMAGENET_STD } : { mean: HALF, std: HALF };
+  const usual = {
+    half: { mean: HALF, std: HALF },
+    imagenet: { mean: IMAGENET_MEAN, std: IMAGENET_STD },
+    clip: { mean: CLIP_MEAN, std: CLIP_STD },
+  }[dino ? "imagenet" : ofFamily.statistics];
   const mean = triple(file?.image_mean);
   const std = triple(file?.image_std);
   if (std?.some((value) => value <= 0)) {
@@ -138,16 +162,12 @@ function readStatistics(
   }
   // The files on the Hub say 0.5 for DINO, but it was trained and evaluated with ImageNet's statistics.
   const trap = dino && mean?.every((value) => value === 0.5) === true;
-  const whose =
-    family === "hf-deit"
-      ? "DeiT's usual value is ImageNet's"
-      : "google's ViTs use 0.5, timm's and DINO's ImageNet's";
   const ask = (key: "mean" | "std", usual: Triple) =>
     questions.push({
       key,
       question: trap
         ? `The file says 0.5 for the ${key} of each channel, but DINO was trained with ImageNet's. Which?`
-        : `What is the ${key} of each colour channel? The files do not say; ${dino ? "DINO was trained with ImageNet's" : whose}.`,
+        : `What is the ${key} of each colour channel? The files do not say; ${dino ? "DINO was trained with ImageNet's" : ofFamily.statisticsBy}.`,
       usual: usual.join(", "),
     });
   if (!mean || trap) ask("mean", usual.mean);
@@ -163,14 +183,11 @@ function triple(value: number | Triple | null | undefined): Triple | undefined {
   return typeof value === "number" ? [value, value, value] : value;
 }
 
-function isDino(origin: string): boolean {
-  return /(^|[/_-])dino[-_]?(deit|vit)/i.test(origin);
-}
-
 function readGeometry(
   file: File,
   imageSize: number,
-  family: Family,
+  { resizeTo224, resizeMode }: Usual,
+  chosen: boolean,
   questions: OpenQuestion[],
 ): Pick<Preprocessing, "resize" | "crop"> {
   const ask = (reason: string, usual: Preprocessing["resize"]): Pick<Preprocessing, "resize" | "crop"> => {
@@ -182,20 +199,18 @@ function readGeometry(
     return { resize: usual, crop: squareCrop(usual, imageSize) };
   };
   // transformers' DeiT resizes to 256 and keeps the centre 224; its ViT resizes to the network's size at once.
-  const usualEdge = family === "hf-deit" ? Math.round((imageSize * 256) / 224) : imageSize;
-  const usual = { mode: "exact" as const, height: usualEdge, width: usualEdge };
+  const usualEdge = Math.round((imageSize * resizeTo224) / 224);
+  const usual: Preprocessing["resize"] =
+    resizeMode === "exact"
+      ? { mode: "exact", height: usualEdge, width: usualEdge }
+      : { mode: "shortest", edge: usualEdge };
   const direct = { mode: "exact" as const, height: imageSize, width: imageSize };
   if (!file) return ask("There is no preprocessor_config.json.", usual);
   if (file.do_resize === false) return ask("preprocessor_config.json says not to resize at all.", direct);
 
-  const processor = file.image_processor_type ?? file.feature_extractor_type ?? "";
-  const clip = processor.startsWith("CLIP");
-  const resize = readResize(file.size, clip);
-  if (!resize) return ask("preprocessor_config.json does not say it in a way that is known.", usual);
-  const cropping = file.do_center_crop ?? (clip || processor.startsWith("DeiT"));
-  const asked = file.crop_size ?? imageSize;
-  const crop = cropping ? readSide(asked) : null;
-
+  const stated = statedGeometry(file, imageSize);
+  if (!stated) return ask("preprocessor_config.json does not say it in a way that is known.", usual);
+  const { resize, crop } = chosen ? scaledTo(stated, imageSize) : stated;
   const ends = crop ?? (resize.mode === "exact" ? { height: resize.height, width: resize.width } : null);
   const covers =
     !crop ||
@@ -206,6 +221,36 @@ function readGeometry(
     return ask("What preprocessor_config.json says does not end in that size.", direct);
   }
   return { resize, crop };
+}
+
+/** What ends in a square of another size, in the same proportions for this one: 256 and 224 become 439 and 384. */
+function scaledTo(
+  { resize, crop }: Pick<Preprocessing, "resize" | "crop">,
+  imageSize: number,
+): Pick<Preprocessing, "resize" | "crop"> {
+  const ends = crop ?? (resize.mode === "exact" ? resize : null);
+  if (!ends || ends.height !== ends.width) return { resize, crop };
+  const scaled = (edge: number) => Math.round((edge * imageSize) / ends.height);
+  return {
+    resize:
+      resize.mode === "exact"
+        ? { mode: "exact", height: scaled(resize.height), width: scaled(resize.width) }
+        : { mode: "shortest", edge: scaled(resize.edge) },
+    crop: crop && { height: imageSize, width: imageSize },
+  };
+}
+
+/** What the file says, whether it fits the network or not. @param imageSize crop that is meant where none is stated */
+function statedGeometry(
+  file: NonNullable<File>,
+  imageSize: number | null,
+): Pick<Preprocessing, "resize" | "crop"> | null {
+  const processor = file.image_processor_type ?? file.feature_extractor_type ?? "";
+  const clip = /^(CLIP|Bit)/.test(processor);
+  const resize = readResize(file.size, clip);
+  if (!resize) return null;
+  const cropping = file.do_center_crop ?? (clip || processor.startsWith("DeiT"));
+  return { resize, crop: cropping ? readSide(file.crop_size ?? imageSize) : null };
 }
 
 function readResize(value: NonNullable<File>["size"], clip: boolean): Preprocessing["resize"] | null {
@@ -236,11 +281,14 @@ function squareCrop(resize: Preprocessing["resize"], imageSize: number): Preproc
   return { height: imageSize, width: imageSize };
 }
 
-function readInterpolation(file: File, family: Family, questions: OpenQuestion[]): Interpolation {
+function readInterpolation(
+  file: File,
+  { interpolation: usual }: Usual,
+  questions: OpenQuestion[],
+): Interpolation {
   const stated = file?.resample ?? undefined;
   const known = stated === undefined ? undefined : interpolations.get(stated);
   if (known) return known;
-  const usual = family === "hf-deit" ? "bicubic" : "bilinear";
   questions.push({
     key: "interpolation",
     question:

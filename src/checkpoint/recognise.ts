@@ -6,8 +6,9 @@ const looks: [words: string, test: RegExp][] = [
     "an adapter (LoRA or the like), not a whole model",
     /\.lora_[AB]\b|\.lora_magnitude_vector|\.lora_(up|down)\./,
   ],
+  ["a CLIP with a convolutional image tower", /^visual\.(layer[1-4]|trunk\.(stem|stages|layers))\./],
   ["OpenCLIP with a timm trunk", /^visual\.trunk\./],
-  ["OpenAI CLIP or OpenCLIP", /^visual\.(conv1|class_embedding|layer1)/],
+  ["OpenAI CLIP or OpenCLIP", /^visual\.(conv1|class_embedding)/],
   ["SigLIP", /(^|\.)head\.probe$/],
   ["CLIP or SigLIP of transformers", /(^|\.)(vision_model|text_model)\.|(^|\.)embeddings\.class_embedding$/],
   ["DINOv3 in its original names", /(^|\.)(storage_tokens|rope_embed\.periods)$/],
@@ -28,8 +29,14 @@ const looks: [words: string, test: RegExp][] = [
   ["a convolutional network", /(^|\.)(bn\d*|running_mean|num_batches_tracked)(\.|$)/],
 ];
 
+const textTower = /^text_model\.|^(transformer\.resblocks\.|token_embedding\.weight$)/;
+const imageTower = /^(vision_model|visual)\./;
+
 /** Words for what these tensor names look like, or null when nothing is known to have them. */
 export function recognise(names: Iterable<string>): string | null {
   const known = [...names].map((name) => name.slice(0, 300));
+  if (known.some((name) => textTower.test(name)) && !known.some((name) => imageTower.test(name))) {
+    return "the text tower of a CLIP or SigLIP, without its image tower";
+  }
   return looks.find(([, test]) => known.some((name) => test.test(name)))?.[0] ?? null;
 }

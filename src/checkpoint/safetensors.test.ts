@@ -4,7 +4,8 @@ import { expect, test } from "vitest";
 import { Failure } from "../failure.ts";
 import { dtypeBytes } from "./dtypes.ts";
 import { fixture } from "./fixtures/load.ts";
-import { readSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
+import { readSafetensors, writeSafetensors } from "./safetensors.ts";
+import type { NamedTensor } from "./types.ts";
 
 const real = fixture("vit").find(({ path }) => path.endsWith(".safetensors"))!.blob;
 const realBytes = new Uint8Array(await real.arrayBuffer());
@@ -58,7 +59,7 @@ const tensorArbitrary = fc
     shape: fc.array(fc.nat(4), { maxLength: 4 }),
     fill: fc.nat(255),
   })
-  .map(({ fill, ...rest }): StoredTensor => {
+  .map(({ fill, ...rest }): NamedTensor => {
     const size = rest.shape.reduce((a, b) => a * b, 1) * dtypeBytes.get(rest.dtype)!;
     return { ...rest, bytes: new Blob([new Uint8Array(size).fill(fill)]) };
   });
@@ -75,7 +76,7 @@ test("whatever is written is read back: names, order, shapes, bytes and metadata
         const back = await readSafetensors(blob, "file");
         expect({ ...back.metadata }).toEqual({ ...metadata });
         // Empty tensors share their place with a neighbour, so only the others have an order.
-        const filled = (list: StoredTensor[]) => list.filter(({ bytes }) => bytes.size > 0);
+        const filled = (list: NamedTensor[]) => list.filter(({ bytes }) => bytes.size > 0);
         expect(filled(back.tensors).map(({ name }) => name)).toEqual(filled(tensors).map(({ name }) => name));
         for (const tensor of tensors) {
           const same = back.tensors.find(({ name }) => name === tensor.name)!;
@@ -202,7 +203,8 @@ test.each<[string, () => string]>([
   const before = seconds();
   const result = await readSafetensors(blob, "f").catch((e: unknown) => e);
   expect(seconds() - before).toBeLessThan(1);
-  if (!(result instanceof Failure)) expect(result).toEqual({ tensors: [], metadata: {} });
+  if (!(result instanceof Failure))
+    expect(result).toEqual({ where: "f", tensors: [], metadata: {}, notes: [] });
 });
 
 /** Reads a mutated file: a Failure, or tensors that tile the data and have the bytes their shape needs. */

@@ -4,30 +4,16 @@
 import { Failure } from "../failure.ts";
 import { dtypeBytes } from "./dtypes.ts";
 import { parseJsonObject, quoted } from "./json.ts";
-
-export interface StoredTensor {
-  name: string;
-  /** As the file spells it, e.g. `F16`. */
-  dtype: string;
-  shape: number[];
-  /** The raw bytes, row-major, little-endian. */
-  bytes: Blob;
-}
-
-export interface Safetensors {
-  /** In the order of their bytes in the file. */
-  tensors: StoredTensor[];
-  /** `__metadata__` of the header. */
-  metadata: Record<string, string>;
-}
+import type { NamedTensor, NamedTensors } from "./types.ts";
 
 const MAX_HEADER = 25_000_000;
 const MAX_TENSORS = 50_000;
 const MAX_RANK = 8;
 const AGAIN = "Download or save the file again.";
 
-/** Reads and checks the header of `file`; `where` names it in a Failure. Tensors are slices, not yet read. */
-export async function readSafetensors(file: Blob, where: string): Promise<Safetensors> {
+/** Reads and checks the header of `file`; `where` names it in a Failure. Tensors are slices, not yet read,
+ *  in the order of their bytes. */
+export async function readSafetensors(file: Blob, where: string): Promise<NamedTensors> {
   const bad = (what: string, remedy = AGAIN) => new Failure({ code: "bad-file", what, where, remedy });
 
   const start = new Uint8Array(await readBytes(file.slice(0, 8), where));
@@ -98,7 +84,9 @@ export async function readSafetensors(file: Blob, where: string): Promise<Safete
 
   const base = 8 + headerLength;
   return {
+    where,
     metadata,
+    notes: [],
     tensors: placed.map(({ name, dtype, shape, begin, end }) => ({
       name,
       dtype,
@@ -112,7 +100,7 @@ export async function readSafetensors(file: Blob, where: string): Promise<Safete
  * A safetensors file of these tensors, in this order. `bytes` are joined, not copied; their size must be that of
  * shape and dtype. The header is padded with spaces so that the data begins at a multiple of 8.
  */
-export function writeSafetensors(tensors: readonly StoredTensor[], metadata: Record<string, string>): Blob {
+export function writeSafetensors(tensors: readonly NamedTensor[], metadata: Record<string, string>): Blob {
   const entries: string[] = [];
   if (Object.keys(metadata).length > 0) entries.push(`"__metadata__":${JSON.stringify(metadata)}`);
   let offset = 0;

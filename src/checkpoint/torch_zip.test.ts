@@ -1,0 +1,423 @@
+// Files that torch itself wrote, byte for byte; files that would run code in Python's unpickler, refused by name; and
+// archives and pickles that lie or were damaged, which end in a Failure, quickly.
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { BlobWriter, Uint8ArrayReader, ZipWriter } from "@zip.js/zip.js/lib/zip-core-native.js";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { Failure } from "../failure.ts";
+import { readTorchZip } from "./torch_zip.ts";
+import { unpickle } from "./unpickle.ts";
+
+const here = new URL("fixtures_torch/", import.meta.url);
+const load = (name: string) => new Blob([readFileSync(new URL(name, here))]);
+type Facts = Record<string, Record<string, { shape: number[]; dtype: string; sha256: string }>>;
+const facts: Facts = JSON.parse(readFileSync(new URL("facts.json", here), "utf8"));
+
+async function described(file: Blob) {
+  const { tensors } = await readTorchZip(file, "f.pth");
+  const entries = tensors.map(async ({ name, dtype, shape, bytes }) => {
+    const sha256 = createHash("sha256")
+      .update(new Uint8Array(await bytes.arrayBuffer()))
+      .digest("hex");
+    return [name, { shape, dtype, sha256 }] as const;
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+async function failure(file: Blob): Promise<Failure> {
+  const error = await readTorchZip(file, "model.pth").catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(Failure);
+  expect((error as Failure).parts.where).toBe("model.pth");
+  return error as Failure;
+}
+
+/** Seconds of processor time, so that a busy machine does not fail the bound. */
+function seconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
+test.each(Object.keys(facts))("%s holds what torch reads from it", async (name) => {
+  expect(await described(load(name))).toEqual(facts[name]);
+});
+
+test("what was taken from a training checkpoint is said", async () => {
+  expect((await readTorchZip(load("dino_full.pth"), "f")).notes).toEqual([
+    'The weights are those under "teacher", not those under "student".',
+    "The backbone is used; one tensor beside it are not.",
+  ]);
+  expect((await readTorchZip(load("model.pth"), "f")).notes).toEqual([
+    'The weights are those under "model".',
+  ]);
+  expect((await readTorchZip(load("f32.pth"), "f")).notes).toEqual([]);
+  expect((await readTorchZip(load("scripted.pt"), "f")).notes[0]).toMatch(/TorchScript/);
+});
+
+test.each([
+  ["os_system.pth", '"posix.system"'],
+  ["eval.pth", '"__builtin__.eval"'],
+  ["exec.pth", '"__builtin__.exec"'],
+  ["getattr.pth", '"__builtin__.getattr"'],
+  ["set.pth", '"__builtin__.set"'],
+  ["whole_module.pt", '"torch.nn.modules.linear.Linear"'],
+])("%s is refused by the name it asks for", async (name, asked) => {
+  const { message, parts } = await failure(load(name));
+  expect(message).toContain(asked);
+  expect(message).toContain("Nothing was run.");
+  expect(parts.remedy).toContain("state_dict");
+});
+
+test.each([
+  ["protocol_4.pth", "uses FRAME"],
+  ["no_tensors.pth", "no state dict"],
+  ["list.pth", "no state dict"],
+  ["expanded.pth", "overlapping strides"],
+  ["legacy.pth", "cannot be read"],
+])("%s is refused", async (name, sentence) => {
+  expect((await failure(load(name))).message).toContain(sentence);
+});
+
+// --- Made by hand -------------------------------------------------------------------------------------------------
+
+const bytesOf = (...parts: (string | number | number[] | Uint8Array)[]): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(
+    parts.flatMap((part) =>
+      typeof part === "string"
+        ? [...part].map((c) => c.charCodeAt(0))
+        : typeof part === "number"
+          ? [part]
+          : [...part],
+    ),
+  );
+const u32 = (value: number) => [value & 255, (value >> 8) & 255, (value >> 16) & 255, value >>> 24];
+const str = (value: string) => bytesOf("X", u32(value.length), value);
+const int = (value: number) => bytesOf("J", u32(value));
+const global = (name: string) => bytesOf("c", name.replace(" ", "\n"), "\n");
+const proto = [0x80, 2];
+
+/** Instructions that build one tensor; every part can be made to lie. */
+function tensor(
+  change: Partial<{
+    type: string;
+    key: string;
+    count: number;
+    offset: number;
+    shape: number[];
+    stride: number[];
+  }> = {},
+) {
+  const { type, key, count, offset, shape, stride } = {
+    type: "FloatStorage",
+    key: "0",
+    count: 6,
+    offset: 0,
+    shape: [2, 3],
+    stride: [3, 1],
+    ...change,
+  };
+  return bytesOf(
+    ...[global("torch._utils _rebuild_tensor_v2"), "((", str("storage"), global(`torch ${type}`), str(key)],
+    ...[str("cpu"), int(count), "tQ", int(offset), "(", ...shape.map(int), "t(", ...stride.map(int), "t"],
+    ...[[0x89], global("collections OrderedDict"), ")RtR"],
+  );
+}
+const dict = (...items: (string | Uint8Array)[]) =>
+  bytesOf(proto, "}(", ...items.map((item) => (typeof item === "string" ? str(item) : item)), "u.");
+
+/** A torch archive of these parts, stored as torch stores them. */
+async function archive(parts: Record<string, Uint8Array>, options = {}): Promise<Blob> {
+  const writer = new ZipWriter(new BlobWriter(), { level: 0, extendedTimestamp: false, ...options });
+  for (const [name, content] of Object.entries(parts))
+    await writer.add(`f/${name}`, new Uint8ArrayReader(content));
+  return writer.close();
+}
+const six = new Uint8Array(new Float32Array([1, 2, 3, 4, 5, 6]).buffer);
+const withPickle = (pickle: Uint8Array, more: Record<string, Uint8Array> = {}) =>
+  archive({ "data.pkl": pickle, "data/0": six, ...more });
+
+test("the archive made by hand is one that is read", async () => {
+  const { tensors } = await readTorchZip(await withPickle(dict("w", tensor())), "f");
+  expect(tensors.map(({ name, shape, dtype }) => [name, shape, dtype])).toEqual([["w", [2, 3], "F32"]]);
+  const turned = await readTorchZip(await withPickle(dict("w", tensor({ stride: [1, 2] }))), "f");
+  expect([...new Float32Array(await turned.tensors[0]!.bytes.arrayBuffer())]).toEqual([1, 3, 5, 2, 4, 6]);
+});
+
+test.each<[string, Uint8Array, RegExp]>([
+  ["a storage past its member", dict("w", tensor({ count: 7 })), /"w" lies in a storage of 7 numbers/],
+  ["a storage of no member", dict("w", tensor({ key: "9" })), /data\/9/],
+  [
+    "a tensor past its storage",
+    dict("w", tensor({ shape: [3, 3], stride: [3, 1] })),
+    /past the end of its storage/,
+  ],
+  ["an offset past the storage", dict("w", tensor({ offset: 1 })), /past the end/],
+  [
+    "a shape beyond counting",
+    dict("w", tensor({ shape: [2 ** 31 - 1, 2 ** 31 - 1, 4], stride: [2 ** 31 - 1, 1, 1] })),
+    /overlapping/,
+  ],
+  ["a stride of nothing", dict("w", tensor({ shape: [1000, 1000], stride: [0, 0] })), /overlapping strides/],
+  ["fewer strides than sides", dict("w", tensor({ stride: [1] })), /overlapping strides/],
+  ["a negative side", dict("w", tensor({ shape: [-2, 3] })), /no usable shape/],
+  ["nine sides", dict("w", tensor({ shape: Array(9).fill(1), stride: Array(9).fill(1) })), /no usable shape/],
+  ["a storage of an unknown type", dict("w", tensor({ type: "QInt8Storage" })), /"torch.QInt8Storage"/],
+  [
+    "a pickle in a storage",
+    bytesOf(proto, global("torch.storage _load_from_bytes"), "."),
+    /_load_from_bytes/,
+  ],
+  ["a name by protocol 4", bytesOf(proto, str("os"), str("system"), [0x93], "."), /uses STACK_GLOBAL/],
+  ["an instance in the oldest way", bytesOf(proto, "(ios\nsystem\n."), /uses INST/],
+  ["an object in the oldest way", bytesOf(proto, "(", "o."), /uses OBJ/],
+  ["an extension", bytesOf(proto, [0x82, 1], "."), /uses EXT1/],
+  ["a number in words", bytesOf(proto, "I1\n."), /uses INT/],
+  ["an instruction there is not", bytesOf(proto, [0xff], "."), /unknown instruction 255/],
+  [
+    "a namespace with arguments",
+    bytesOf(proto, global("argparse Namespace"), "(}tR."),
+    /Namespace\(\.\.\.\)/,
+  ],
+  ["a dtype called as a function", bytesOf(proto, global("torch float32"), ")R."), /float32\(\.\.\.\)/],
+  ["a text called as a function", bytesOf(proto, str("eval"), ")R."), /no function/],
+  ["attributes for a text", bytesOf(proto, str("a"), "}b."), /attributes/],
+  ["a dict with a dict as key", bytesOf(proto, "}}Ns."), /neither text nor numbers/],
+  ["a dict with a key and no value", bytesOf(proto, "}(", str("a"), "u."), /no value/],
+  ["a mark that is not there", bytesOf(proto, "t."), /needs a mark/],
+  ["values that are not there", bytesOf(proto, [0x87], "."), /where there is none/],
+  ["a value on the far side of a mark", bytesOf(proto, "N(\x85."), /where there is none/],
+  ["a memory out of order", bytesOf(proto, "Nr", u32(2 ** 31 - 1), "."), /remembers/],
+  ["a memory that is not there", bytesOf(proto, "h", [3], "."), /value 3 of 0/],
+  ["a text longer than the pickle", bytesOf(proto, "X", u32(2 ** 31 - 1), "ab."), /asks for 2147483647/],
+  ["a text that is not UTF-8", bytesOf(proto, "X", u32(2), [0xff, 0xfe], "."), /UTF-8/],
+  ["a name without an end", bytesOf(proto, "c", "a".repeat(600), "\n."), /more than 500 characters/],
+  ["no end", bytesOf(proto, "N"), /asks for 1/],
+  ["nothing", bytesOf(), /asks for 1/],
+  ["a dict in itself", bytesOf(proto, "}q\x00(", str("model"), "h\x00u."), /no state dict/],
+])("%s is refused", async (_, pickle, sentence) => {
+  const { message, parts } = await failure(await withPickle(pickle));
+  expect(message).toMatch(sentence);
+  expect(parts.remedy.length).toBeGreaterThan(10);
+});
+
+const repeated = (start: Uint8Array, unit: Uint8Array, length: number) => {
+  const bytes = new Uint8Array(length);
+  for (let at = start.length; at + unit.length <= length; at += unit.length) bytes.set(unit, at);
+  bytes.set(start);
+  return bytes;
+};
+const remembered = bytesOf(proto, str("a"), "q\x00}");
+
+test.each<[string, Uint8Array, RegExp]>([
+  ["30 MB of marks", new Uint8Array(30_000_000).fill(0x28), /nested deeper/],
+  ["30 MB of lists", new Uint8Array(30_000_000).fill(0x5d), /stacks more than/],
+  ["tuples in tuples", repeated(bytesOf(proto, "N"), bytesOf([0x85]), 5_000_000), /more than 1000000/],
+  ["lists in lists", repeated(bytesOf(proto, "]"), bytesOf("q\x00]h\x00a"), 5_000_000), /stacks more than/],
+  ["40 MB of anything", new Uint8Array(40_000_000), /at most 32000000/],
+  ["texts over and over", repeated(remembered, bytesOf(str("a"), "K\x01s"), 5_000_000), /more than 1000000/],
+  ["one text in every key", repeated(remembered, bytesOf("h\x00K\x01s"), 6_000_000), /more than 1000000/],
+  ["a long number", bytesOf(proto, [0x8a, 250], new Uint8Array(250).fill(7), "."), /number of 250 bytes/],
+  [
+    "numbers over and over",
+    repeated(remembered, bytesOf("h\x00", [0x8a, 16], new Uint8Array(16).fill(7), "s"), 30_000_000),
+    /damaged|more than/,
+  ],
+  [
+    "long texts",
+    repeated(bytesOf(proto), bytesOf("X", u32(1000), "é".repeat(1000)), 30_000_000),
+    /not UTF-8/,
+  ],
+])("%s are settled within a second", (_, bytes, sentence) => {
+  const before = seconds();
+  let error: unknown;
+  try {
+    unpickle(bytes, "f.pth");
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(seconds() - before).toBeLessThan(1);
+  expect((error as Failure).message).toMatch(sentence);
+});
+
+test("modules that stand in many places of many modules end, and so does a module in itself", async () => {
+  const record = (name: string) => bytesOf(global(`__torch__ ${name}`), ")\x81");
+  // Each of 40 modules holds the one before it ten times.
+  const levels = Array.from({ length: 40 }, (_, i) =>
+    bytesOf(
+      record("M"),
+      "}(",
+      ...(i === 0
+        ? [str("w"), tensor()]
+        : Array.from({ length: 10 }, (_, k) => bytesOf(str(`m${k}`), "h", [i - 1]))),
+      "ub",
+      ["q".charCodeAt(0), i],
+    ),
+  );
+  expect((await failure(await withPickle(bytesOf(proto, ...levels, ".")))).message).toMatch(
+    /nests its modules/,
+  );
+  const self = bytesOf(proto, record("M"), "q\x00}(", str("me"), "h\x00", str("w"), tensor(), "ub.");
+  expect((await failure(await withPickle(self))).message).toMatch(/nests its modules/);
+});
+
+test("members that are compressed, encrypted, out of place or over one another are refused", async () => {
+  const pickle = dict("w", tensor(), "v", tensor({ key: "1" }));
+  const parts = { "data.pkl": pickle, "data/0": six, "data/1": six };
+  const packed = await archive({ ...parts, "data/0": new Uint8Array(6000) }, { level: 9 });
+  expect((await failure(packed)).message).toMatch(/compressed/);
+  const locked = await archive(parts, { password: "x", zipCrypto: true });
+  expect((await failure(locked)).message).toMatch(/encrypted/);
+
+  const whole = new Uint8Array(await (await archive(parts)).arrayBuffer());
+  const view = new DataView(whole.buffer);
+  const entries: number[] = [];
+  for (let at = 0; at < whole.length - 4; at++) if (view.getUint32(at, true) === 0x02014b50) entries.push(at);
+  expect(entries).toHaveLength(3);
+  /** The archive with a number of a directory entry replaced. */
+  const altered = (entry: number, field: number, value: number) => {
+    const copy = whole.slice();
+    new DataView(copy.buffer).setUint32(entries[entry]! + field, value, true);
+    return new Blob([copy]);
+  };
+  const place = (entry: number) => view.getUint32(entries[entry]! + 42, true);
+  expect((await failure(altered(2, 42, place(1)))).message).toMatch(/over another part/);
+  expect((await failure(altered(2, 42, place(1) + 4))).message).toMatch(/not where the file says/);
+  const longer = altered(1, 20, 90);
+  const both = new Uint8Array(await longer.arrayBuffer());
+  new DataView(both.buffer).setUint32(entries[1]! + 24, 90, true);
+  expect((await failure(new Blob([both]))).message).toMatch(/over another part/);
+});
+
+test("a bomb: a pickle that says it is 3 GB is not inflated", async () => {
+  const bytes = new Uint8Array(
+    await (await archive({ "data.pkl": new Uint8Array(100_000) }, { level: 9 })).arrayBuffer(),
+  );
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at < bytes.length - 4; at++)
+    if (view.getUint32(at, true) === 0x02014b50) view.setUint32(at + 24, 3_000_000_000, true);
+  const before = seconds();
+  expect((await failure(new Blob([bytes]))).message).toMatch(/3000000000 bytes|compressed/);
+  expect(seconds() - before).toBeLessThan(1);
+});
+
+test("a zip that is no torch file, two pickles, a big-endian file", async () => {
+  expect((await failure(await archive({ "readme.txt": six }))).message).toMatch(/no PyTorch file/);
+  const writer = new ZipWriter(new BlobWriter(), { level: 0 });
+  for (const name of ["a/data.pkl", "b/data.pkl"]) await writer.add(name, new Uint8ArrayReader(six));
+  expect((await failure(await writer.close())).message).toMatch(/more than one pickle/);
+  const big = await withPickle(dict("w", tensor()), { byteorder: bytesOf("big") });
+  expect((await failure(big)).message).toMatch(/big-endian/);
+});
+
+// --- Mutations of real files --------------------------------------------------------------------------------------
+
+/** Reads a mutated file: a Failure, or tensors with the bytes their shapes need. */
+async function failsOrHolds(file: Blob): Promise<"failed" | "held"> {
+  const before = seconds();
+  const memory = process.memoryUsage().arrayBuffers;
+  const result = await readTorchZip(file, "f").catch((e: unknown) => e);
+  expect(seconds() - before).toBeLessThan(1);
+  expect(process.memoryUsage().arrayBuffers - memory).toBeLessThan(50_000_000);
+  if (result instanceof Failure) return "failed";
+  const size: Record<string, number> = {
+    F32: 4,
+    F16: 2,
+    BF16: 2,
+    F64: 8,
+    I64: 8,
+    I32: 4,
+    I16: 2,
+    I8: 1,
+    U8: 1,
+    BOOL: 1,
+  };
+  for (const { dtype, shape, bytes } of (result as Awaited<ReturnType<typeof readTorchZip>>).tensors) {
+    expect(bytes.size).toBe(shape.reduce((a, b) => a * b, 1) * size[dtype]!);
+  }
+  return "held";
+}
+
+/** A share of a file's length; fc.double would nearly always be next to 0. */
+const place = fc.nat(999_999).map((part) => part / 1_000_000);
+const real = readdirSync(here).filter((name) => !name.endsWith(".json") && name !== "vit.bin");
+
+test("bytes flipped anywhere in real files: a Failure, or tensors that hold together", async () => {
+  const seen = { failed: 0, held: 0 };
+  const files = real.map((name) => readFileSync(new URL(name, here)));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.nat(files.length - 1),
+      fc.array(fc.tuple(place, fc.nat(255)), { minLength: 1, maxLength: 4 }),
+      async (which, flips) => {
+        const copy = new Uint8Array(files[which]!);
+        for (const [at, value] of flips) copy[Math.floor(at * copy.length)] = value;
+        seen[await failsOrHolds(new Blob([copy]))]++;
+      },
+    ),
+    { numRuns: 400 },
+  );
+  expect(seen.failed).toBeGreaterThan(50);
+  expect(seen.held).toBeGreaterThan(50);
+});
+
+test("a real pickle with bytes replaced, moved, left out or doubled: a Failure, or a value", async () => {
+  const pickles = await Promise.all(
+    ["layouts.pt", "dino_full.pth", "scripted.pt"].map(async (name) => {
+      // Stored, so that the pickle lies in the file as it is.
+      const bytes = new Uint8Array(await load(name).arrayBuffer());
+      const start = bytes.findIndex(
+        (byte, i) =>
+          byte === 0x80 && bytes[i + 1] === 2 && "c}(]".includes(String.fromCharCode(bytes[i + 2]!)),
+      );
+      const end = bytes.findIndex(
+        (byte, i) => i > start && byte === 0x2e && bytes[i + 1] === 0x50 && bytes[i + 2] === 0x4b,
+      );
+      return bytes.slice(start, end < 0 ? start + 2000 : end + 1);
+    }),
+  );
+  const seen = { failed: 0, held: 0 };
+  await fc.assert(
+    fc.property(
+      fc.constantFrom(...pickles),
+      fc.array(fc.tuple(fc.constantFrom("put", "cut", "double", "swap"), place, place, fc.nat(255)), {
+        minLength: 1,
+        maxLength: 3,
+      }),
+      (pickle, edits) => {
+        let bytes: Uint8Array = pickle;
+        for (const [kind, from, to, value] of edits) {
+          const [a, b] = [from, to].map((x) => Math.floor(x * bytes.length)).sort((x, y) => x - y) as [
+            number,
+            number,
+          ];
+          if (kind === "put") bytes = bytesOf(bytes.subarray(0, a), value, bytes.subarray(a + 1));
+          else if (kind === "cut") bytes = bytesOf(bytes.subarray(0, a), bytes.subarray(b));
+          else if (kind === "double") bytes = bytesOf(bytes.subarray(0, b), bytes.subarray(a));
+          else bytes = bytesOf(bytes.subarray(0, a), bytes.subarray(b), bytes.subarray(a, b));
+        }
+        const before = seconds();
+        try {
+          unpickle(bytes, "f");
+          seen.held++;
+        } catch (error) {
+          expect(error).toBeInstanceOf(Failure);
+          seen.failed++;
+        }
+        expect(seconds() - before).toBeLessThan(1);
+      },
+    ),
+    { numRuns: 800 },
+  );
+  expect(seen.failed).toBeGreaterThan(100);
+  expect(seen.held).toBeGreaterThan(2);
+});
+
+test("a real file cut off anywhere is a Failure", async () => {
+  const file = load("dino_full.pth");
+  await fc.assert(
+    fc.asyncProperty(fc.nat(file.size - 1), async (length) => {
+      expect(await failsOrHolds(file.slice(0, length))).toBe("failed");
+    }),
+    { numRuns: 80 },
+  );
+});
