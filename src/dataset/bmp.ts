@@ -10,6 +10,28 @@ function refuse(path: string, what: string): never {
   throw new Failure({ code: "bad-file", what, where: path, remedy: "Save it as PNG and try again." });
 }
 
+/** A BMP of 24 bits a pixel, for showing pixels that no file holds. */
+export function encodeBmp({ width, height, data }: RgbImage): Blob {
+  const stride = Math.ceil((width * 3) / 4) * 4;
+  const bytes = new Uint8Array(54 + stride * height);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, 0x424d);
+  view.setUint32(2, bytes.length, true);
+  view.setUint32(10, 54, true);
+  view.setUint32(14, 40, true);
+  view.setInt32(18, width, true);
+  view.setInt32(22, -height, true);
+  view.setUint16(26, 1, true);
+  view.setUint16(28, 24, true);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const from = 3 * (y * width + x);
+      const to = 54 + y * stride + 3 * x;
+      for (let c = 0; c < 3; c++) bytes[to + c] = data[from + 2 - c] as number;
+    }
+  return new Blob([bytes], { type: "image/bmp" });
+}
+
 /**
  * Decodes a BMP of 1, 4, 8, 24 or 32 bits a pixel; alpha counts only where the header declares a mask for it.
  * @param bytes a file whose size `readHeader` has accepted

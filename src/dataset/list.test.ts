@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Failure } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
-import { classCounts, heldOut, indicesOf, listImages } from "./list.ts";
+import { classCounts, heldOut, indicesOf, listImages, listUnlabelled } from "./list.ts";
 import type { ImageSet } from "./types.ts";
 
 /** Files whose content is their path, or what stands behind a `=`. Listing looks at names, sizes and copies only. */
@@ -384,4 +384,19 @@ test("whatever the paths: a Failure, or every image once, with a class and a spl
     }),
     { numRuns: 300 },
   );
+});
+
+test("images without classes are every picture of a drop, in whatever folders", async () => {
+  const set = await listUnlabelled(
+    "any",
+    files("a.jpg", "deep/er/b.png", "notes.txt", ".hidden/c.jpg", "train/d.jpg"),
+  );
+  expect(set.items.map(({ path, label, split }) => [path, label, split])).toEqual([
+    ["a.jpg", 0, "train"],
+    ["deep/er/b.png", 0, "train"],
+    ["train/d.jpg", 0, "train"],
+  ]);
+  expect(texts(set)).toEqual(["1 file that is no image is left out."]);
+  await expect(listUnlabelled("none", files("notes.txt"))).rejects.toThrow(/None of the 1 file/);
+  await expect(listUnlabelled("none", [])).rejects.toThrow(/empty/);
 });

@@ -82,15 +82,8 @@ export async function listImages(name: string, files: SourceFile[], options: Lis
   const { found, folders } = await gather(files, issues);
   const images = await onlyImages(found, issues);
   if (images.length === 0) {
-    throw new Failure({
-      code: "bad-data",
-      what:
-        files.length === 0
-          ? "The folder is empty."
-          : `None of the ${plural(files.length, "file")} is an image that can be read.`,
-      where: name,
-      remedy: "Give a folder with one folder of PNG, JPEG, WebP, GIF or BMP images for each class.",
-    });
+    const remedy = "Give a folder with one folder of PNG, JPEG, WebP, GIF or BMP images for each class.";
+    throw noImages(name, files.length, remedy);
   }
   const placed = stripRoots(images.map((file) => ({ file, folders: file.path.split("/").slice(0, -1) })));
   const labelled = intoSplits(name, placed, options, issues);
@@ -128,6 +121,32 @@ export async function listImages(name: string, files: SourceFile[], options: Lis
   return set;
 }
 
+/**
+ * Lists images that need no class: every picture of a drop, in whatever folders, all to train on.
+ * @throws Failure `bad-data` when there is none; `bad-file` for a zip that cannot be read
+ */
+export async function listUnlabelled(name: string, files: SourceFile[]): Promise<ImageSet> {
+  const issues: DataIssue[] = [];
+  const { found } = await gather(files, issues);
+  const images = await onlyImages(found, issues);
+  if (images.length === 0)
+    throw noImages(name, files.length, "Give a folder of PNG, JPEG, WebP, GIF or BMP images.");
+  const items = images.map(({ path, read }): ImageItem => ({ path, label: 0, split: "train", read }));
+  return { name, classes: ["image"], items, splitOrigin: "none", issues };
+}
+
+function noImages(name: string, files: number, remedy: string): Failure {
+  return new Failure({
+    code: "bad-data",
+    what:
+      files === 0
+        ? "The folder is empty."
+        : `None of the ${plural(files, "file")} is an image that can be read.`,
+    where: name,
+    remedy,
+  });
+}
+
 /** Indices of the images a set is scored on: its test split, or validation where there is none, or all. */
 export function heldOut(set: ImageSet): number[] {
   for (const split of ["test", "val"] as const) {
@@ -142,12 +161,18 @@ export function indicesOf(set: ImageSet, split: Split): number[] {
   return set.items.flatMap((item, i) => (item.split === split ? [i] : []));
 }
 
-/** Images of each class in each split, in the order of `set.classes`. */
-export function classCounts(set: ImageSet): { name: string; counts: Record<Split, number> }[] {
+/**
+ * Images of each class in each split, in the order of `set.classes`.
+ * @param unreadable indices of items that do not count
+ */
+export function classCounts(
+  set: ImageSet,
+  unreadable: ReadonlySet<number> = new Set(),
+): { name: string; counts: Record<Split, number> }[] {
   const rows = set.classes.map((name) => ({ name, counts: { train: 0, val: 0, test: 0 } }));
-  for (const item of set.items) {
+  for (const [i, item] of set.items.entries()) {
     const row = rows[item.label];
-    if (row) row.counts[item.split]++;
+    if (row && !unreadable.has(i)) row.counts[item.split]++;
   }
   return rows;
 }
@@ -568,6 +593,14 @@ function reportCounts(set: ImageSet, options: ListOptions, issues: DataIssue[]):
         ),
       );
     }
+  }
+  if (options.needsSplit && set.items.every(({ split }) => split === "train")) {
+    issues.push(
+      issue(
+        "warning",
+        "No class has an image to spare, so none is held out: scores are of the very images that are trained on.",
+      ),
+    );
   }
   for (const split of ["val", "test"] as const) {
     const absent = counts.filter((row) => row.counts[split] === 0).map((row) => row.name);

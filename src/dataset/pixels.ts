@@ -4,7 +4,7 @@
 import { Failure } from "../failure.ts";
 import { type Augmentation, augmentationStream, cropSource, randomCrop, randomFlip } from "./augment.ts";
 import { outputSize, preprocess } from "./preprocess.ts";
-import type { DataIssue, DecodeImage, ImageSet, ResizeSpec, RgbImage } from "./types.ts";
+import type { DataIssue, DecodeImage, ImageSet, Pixels, ResizeSpec, RgbImage } from "./types.ts";
 
 export interface PixelStoreOptions {
   /** Most bytes of prepared pixels kept in memory. */
@@ -26,7 +26,7 @@ const DEFAULT_CACHE_BYTES = 512 * 1024 * 1024;
 /** Images decoded at a time: enough to keep a decoder thread or two busy while this thread resizes. */
 const CONCURRENCY = 4;
 
-export class PixelStore {
+export class PixelStore implements Pixels {
   /** Input size in pixels. */
   readonly height: number;
   readonly width: number;

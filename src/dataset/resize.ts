@@ -3,7 +3,7 @@
 // coefficients in 22-bit fixed point (Pillow, libImaging/Resample.c).
 import type { ResizeSpec, RgbImage } from "./types.ts";
 
-export type Interpolation = ResizeSpec["interpolation"];
+export type Interpolation = ResizeSpec["interpolation"] | "box";
 
 /** Part of a resized image: what a crop keeps. May not reach outside. */
 export interface Window {
@@ -25,6 +25,7 @@ function sinc(x: number): number {
 }
 
 const filters: Record<Exclude<Interpolation, "nearest">, Filter> = {
+  box: { support: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
   bilinear: { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
   // Keys' cubic with a = -0.5; PyTorch's bicubic has -0.75 and does not match.
   bicubic: {

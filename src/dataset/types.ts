@@ -40,6 +40,17 @@ export interface ImageSet {
   issues: DataIssue[];
 }
 
+/** A set's images as the network's input. */
+export interface Pixels {
+  /** [n, H, W, 3] bytes of the images asked for, in their order. */
+  pixels(
+    indices: readonly number[],
+    augmentation?: { kind: "none" | "flip" | "crop-flip"; seed: number; epoch: number },
+  ): Promise<Uint8Array<ArrayBuffer>>;
+  /** What there is to say of images that cannot be read. */
+  issues(): DataIssue[];
+}
+
 /** 8-bit RGB pixels, row-major, 3 bytes a pixel, EXIF orientation applied, transparency over white. */
 export interface RgbImage {
   width: number;
