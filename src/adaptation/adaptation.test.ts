@@ -5,20 +5,16 @@ import { expect, it } from "vitest";
 import { softmaxCrossEntropy } from "../tensor/cross_entropy.ts";
 import { linear, linearInputGradient } from "../tensor/linear.ts";
 import "../tensor/allclose.ts";
+import { type Fixture, readFixture } from "../checkpoint/testing/fixture.ts";
 import { onEveryBackend } from "../tensor/testing/backends.ts";
 import { normal, take } from "../tensor/testing/numbers.ts";
 import { backward } from "../vit/backward.ts";
 import { forward } from "../vit/forward.ts";
-import {
-  type Fixture,
-  loadFixtureNetwork,
-  networkFixture,
-  readFixture,
-  relativeError,
-} from "../vit/testing/fixture.ts";
+import { loadFixtureNetwork, networkFixture, relativeError } from "../vit/testing/fixture.ts";
 import type { VitWeights } from "../vit/types.ts";
 import { createAdaptation } from "./adaptation.ts";
 import { listGates } from "./gates.ts";
+import { beginStep } from "./testing/gradients.ts";
 import { stackPieces, startFrom } from "./testing/start.ts";
 import type { Adaptation, AdaptationOptions } from "./types.ts";
 
@@ -53,12 +49,12 @@ function gradientsOf(
   const bias = tf.tensor1d(fixture.values("head.bias"));
   const labels = tf.tensor1d(Int32Array.from(fixture.values("labels")), "int32");
   const mask = tf.tensor1d(fixture.values("weights"));
-  const step = adaptation.beginStep();
+  const { step, end } = beginStep(adaptation);
   const { features, kept } = forward(weights, { pixels }, step.effective, {
     keepFrom: toEntry ? { layer: 0, site: "entry" } : step.keepFrom,
     keepInput: step.keepInput,
   });
-  const logits = linear(features.cls, head, bias);
+  const logits = linear(features.pooled, head, bias);
   const { loss, gradient } = softmaxCrossEntropy(logits, labels, mask, 0);
   const dcls = linearInputGradient(gradient, head);
   const visited: string[] = [];
@@ -68,8 +64,7 @@ function gradientsOf(
         step.visit(layer, site, x, dy);
       })
     : null;
-  const found = step.finish();
-  step.effective.dispose();
+  const found = end();
   features.dispose();
   tf.dispose([pixels, head, bias, labels, mask, logits, gradient, dcls]);
   return { loss, entry, visited, ...found };
@@ -214,7 +209,10 @@ onEveryBackend((backend) => {
     expect(reading.scores).toBeAllClose(after, { atol: 1e-6 });
     expect([...reading.open]).toEqual([0, 1, 1, 1]);
     expect(reading.sensitivity).toBeAllClose([0.5, 0.25, 0, 1], { atol: 1e-6 });
-    expect([...(await adaptation.read()).sensitivity]).toEqual([0, 0, 0, 0]);
+    // It stays known until the next step, from which it starts anew.
+    expect((await adaptation.read(true)).sensitivity).toBeAllClose([0.5, 0.25, 0, 1], { atol: 1e-6 });
+    tf.tidy(() => adaptation.stepScores(tf.tensor1d([0.25, 0, -0.5, 0]), 0, 0));
+    expect((await adaptation.read()).sensitivity).toBeAllClose([0.25, 0, 0.5, 0], { atol: 1e-6 });
     gradient.dispose();
     adaptation.dispose();
     weights.dispose();
@@ -255,7 +253,7 @@ onEveryBackend((backend) => {
           (granularity, target, layers, rank) => {
             const gates = listGates(
               { ...architecture, layers },
-              { granularity, targetModules: target, rank },
+              { method: "selective", granularity, targetModules: target, rank },
             );
             const names = gates.flatMap((gate) => gate.matrices.map((matrix) => `${gate.layer}.${matrix}`));
             const wanted = [

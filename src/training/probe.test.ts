@@ -2,8 +2,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import "../tensor/allclose.ts";
+import { readFixture } from "../checkpoint/testing/fixture.ts";
 import { onEveryBackend } from "../tensor/testing/backends.ts";
-import { readFixture } from "../vit/testing/fixture.ts";
 import { minimise } from "./lbfgs.ts";
 import { linearProbe, usualL2 } from "./probe.ts";
 import type { HeadArrays } from "./types.ts";

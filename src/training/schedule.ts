@@ -1,4 +1,6 @@
-// When what happens in a run: learning rate, penalty, freezing of the gates. All of it a function of the step.
+// When what happens in a run: learning rate, penalty, gates left open by a budget, freezing of the gates. All of it a
+// function of the step.
+import { traitsOf } from "../adaptation/methods.ts";
 import type { Phase, TrainingRecipe } from "./types.ts";
 
 /** Share of the steps over which learning rates rise. */
@@ -40,8 +42,27 @@ export function rateFactor(step: number, steps: number): number {
   return 0.5 * (1 + Math.cos((Math.PI * (step - rise)) / Math.max(1, steps - rise)));
 }
 
-/** What a 0-based step is part of. Gates of plain LoRA never move, so all of its run is settling. */
+/**
+ * How many gates are open in a 0-based step on the way to a budget: all of them until the warm-up ends, then fewer and
+ * fewer on a cubic curve (Zhu & Gupta 2017, arXiv 1710.01878), `budget` from the last step before the gates freeze.
+ */
+export function gatesLeftOpen(step: number, schedule: Schedule, gates: number, budget: number): number {
+  const { penaltyFrom, settleFrom } = schedule;
+  if (step >= settleFrom) return budget;
+  const progress = Math.min(1, Math.max(0, (step - penaltyFrom + 1) / Math.max(1, settleFrom - penaltyFrom)));
+  return Math.round(budget + (gates - budget) * (1 - progress) ** 3);
+}
+
+/** What a 0-based step is part of. Gates that are always open never move, so all of such a run is settling. */
 export function phaseOf(step: number, schedule: Schedule, method: TrainingRecipe["method"]): Phase {
-  if (method === "lora" || step >= schedule.settleFrom) return "settling";
+  if (traitsOf(method).gates === "open" || step >= schedule.settleFrom) return "settling";
   return step < schedule.penaltyFrom ? "warm-up" : "selecting";
+}
+
+/** The learning rate of what a method learns beside the classifier: whole matrices move by much smaller steps. */
+export function adapterRate(
+  recipe: Pick<TrainingRecipe, "method" | "learningRate" | "fullLearningRate">,
+): number {
+  const whole = traitsOf(recipe.method).change === "residual";
+  return whole ? (recipe.fullLearningRate ?? recipe.learningRate) : recipe.learningRate;
 }

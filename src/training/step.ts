@@ -1,86 +1,196 @@
 // One step on one batch: forward, loss, the explicit backward, and the updates of adapters, classifier and scores.
 // Nothing in it waits for the device.
 import * as tf from "@tensorflow/tfjs-core";
-import type { Adaptation } from "../adaptation/types.ts";
-import { softmaxCrossEntropy } from "../tensor/cross_entropy.ts";
+import type { Adaptation, AdaptationStep } from "../adaptation/types.ts";
+import type { Pooling } from "../checkpoint/pooling.ts";
+import { cosineDistance } from "../tensor/cosine.ts";
+import { type CrossEntropy, softmaxCrossEntropy } from "../tensor/cross_entropy.ts";
 import { linear, linearInputGradient } from "../tensor/linear.ts";
-import { outerSum } from "../tensor/low_rank.ts";
+import type { Trainables } from "../tensor/trainables.ts";
+import { unitRows, unitRowsInputGradient } from "../tensor/unit_rows.ts";
 import { backward } from "../vit/backward.ts";
 import { forward } from "../vit/forward.ts";
-import type { ForwardInput, VitWeights } from "../vit/types.ts";
-import type { Optimiser } from "./optimiser.ts";
-import { rateFactor, type Schedule } from "./schedule.ts";
+import type { ForwardInput, SiteVisitor, VitWeights } from "../vit/types.ts";
+import { adapterRate, rateFactor, type Schedule } from "./schedule.ts";
 import type { TrainingRecipe } from "./types.ts";
 
 export interface HeadVariables {
   weight: tf.Variable<tf.Rank.R2>;
   bias: tf.Variable<tf.Rank.R1>;
+  /** Whether it reads features of length 1. */
+  unit?: boolean;
+  /** What of it learns; both unless said otherwise. */
+  learns?: "both" | "weight" | "nothing";
 }
 
 export interface Learner {
   weights: VitWeights;
+  /** What the head reads; by default what the model's own classifier does. */
+  pooling?: Pooling;
   adaptation: Adaptation;
   head: HeadVariables;
   /** Over `adaptation.parameters`, then the head's weight and bias. */
-  optimiser: Optimiser;
+  optimiser: Trainables;
   recipe: TrainingRecipe;
   schedule: Schedule;
+  /** Where the network is to stay near what it was: the weight of that, and Σ of the steps' mean distances. */
+  keep?: { weight: number; total: tf.Variable };
 }
 
 export interface StepBatch {
   /** Stays the caller's. */
   input: ForwardInput;
-  /** [batch]; anything in 0..classes-1 where the mask is 0. */
-  labels: Int32Array;
+  /** [batch]; anything in 0..classes-1 where the mask is 0. null: images without a class, which only `teacher` is for. */
+  labels: Int32Array | null;
   /** 1 for an image, 0 for padding. */
   mask: Float32Array;
+  /** What the frozen network makes of the same pixels, [batch, F], where the learner keeps near it; the caller's. */
+  teacher?: tf.Tensor2D | null;
+}
+
+/** What a step is made of, for whoever measures it; "adapters" is met within "backward", site by site. */
+export type StepPhase = "weights" | "forward" | "loss" | "backward" | "adapters" | "update";
+
+/** The head's weight, then its bias, behind the adapters' parameters. */
+const headIndices = { both: [0, 1], weight: [0], nothing: [] } as const;
+
+/**
+ * Trains on one batch, given whole or in parts: where memory is short, parts go through the network one after the other
+ * and their gradients are added up to those of the whole.
+ * @param at 0-based step
+ * @param onPhase hears of each phase as it begins
+ * @returns the batch's cross-entropy before the update, still on the device; the caller disposes it
+ */
+export function trainStep(
+  learner: Learner,
+  batch: StepBatch | readonly StepBatch[],
+  at: number,
+  onPhase?: (phase: StepPhase) => void,
+): tf.Scalar {
+  const { adaptation, head, optimiser, recipe, schedule } = learner;
+  onPhase?.("weights");
+  const parts = Array.isArray(batch) ? (batch as readonly StepBatch[]) : [batch as StepBatch];
+  // Gates that draw noise rest while all are open, until the warm-up ends.
+  const step = adaptation.beginStep(optimiser, at < schedule.penaltyFrom ? null : at);
+  const weightOf = (which: readonly StepBatch[]) =>
+    which.reduce((sum, { mask }) => sum + mask.reduce((own, weight) => own + weight, 0), 0);
+  const labelled = weightOf(parts.filter(({ labels }) => labels !== null));
+  const whole = weightOf(parts);
+  const losses = parts.flatMap((part) =>
+    collectBatch(learner, step, part, { ofLabelled: weightOf([part]) / labelled, ofAll: 1 / whole }, onPhase),
+  );
+  const loss = losses.length === 1 ? (losses[0] as tf.Scalar) : (tf.addN(losses) as tf.Scalar);
+  if (losses.length > 1) tf.dispose(losses);
+  step.effective.dispose();
+
+  const scoreGradient = step.scoreGradient();
+  const count = adaptation.parameters.length;
+  const { learns = "both" } = head;
+  const factor = rateFactor(at, schedule.steps);
+  optimiser.update(
+    [
+      { indices: adaptation.learning(), learningRate: adapterRate(recipe) * factor },
+      { indices: headIndices[learns].map((i) => count + i), learningRate: recipe.headLearningRate * factor },
+    ],
+    step.scaleOf,
+  );
+  if (scoreGradient) {
+    const lambda = at >= schedule.penaltyFrom ? recipe.lambda : 0;
+    adaptation.stepScores(scoreGradient, lambda, recipe.scoreLearningRate);
+    scoreGradient.dispose();
+  }
+  return loss;
 }
 
 /**
- * Trains on one batch.
- * @param at 0-based step
- * @returns the batch's cross-entropy before the update, still on the device; the caller disposes it
+ * Forward, loss and backward of a part of the step.
+ * @param shares its weight in the mean loss of the images with a class, and that of one image of all
+ * @returns its share of the cross-entropy; none where its images have no class
  */
-export function trainStep(learner: Learner, batch: StepBatch, at: number): tf.Scalar {
-  const { weights, adaptation, head, optimiser, recipe, schedule } = learner;
-  const step = adaptation.beginStep();
+function collectBatch(
+  learner: Learner,
+  step: AdaptationStep,
+  batch: StepBatch,
+  shares: { ofLabelled: number; ofAll: number },
+  onPhase?: (phase: StepPhase) => void,
+): tf.Scalar[] {
+  const { weights, pooling, head, keep } = learner;
+  const { unit = false } = head;
+  onPhase?.("forward");
   const { features, kept } = forward(weights, batch.input, step.effective, {
+    pooling,
     keepFrom: step.keepFrom,
     keepInput: step.keepInput,
   });
-  const labels = tf.tensor1d(batch.labels, "int32");
+  onPhase?.("loss");
   const mask = tf.tensor1d(batch.mask);
-  const logits = linear(features.cls, head.weight, head.bias);
-  const { loss, gradient } = softmaxCrossEntropy(logits, labels, mask, 0);
-  tf.dispose([labels, mask, logits]);
-  const headGradients = [outerSum(gradient, features.cls), tf.sum(gradient, 0)];
+  const seen = unit ? unitRows(features.pooled) : features.pooled.clone();
+  const slopes: tf.Tensor2D[] = [];
+  const losses: tf.Scalar[] = [];
+  if (batch.labels) {
+    const { loss, gradient } = classLoss(learner, seen, batch.labels, mask, shares.ofLabelled);
+    losses.push(loss);
+    if (kept) {
+      const dseen = linearInputGradient(gradient, head.weight);
+      slopes.push(unit ? unitRowsInputGradient(dseen, features.pooled) : dseen);
+      if (unit) dseen.dispose();
+    }
+    gradient.dispose();
+  }
+  if (keep && batch.teacher) {
+    const weighted = tf.mul(mask, shares.ofAll) as tf.Tensor1D;
+    const { loss, gradient } = cosineDistance(features.pooled, batch.teacher, weighted);
+    tf.tidy(() => keep.total.assign(tf.add(keep.total, loss)));
+    slopes.push(tf.mul(gradient, keep.weight) as tf.Tensor2D);
+    tf.dispose([weighted, loss, gradient]);
+  }
   if (kept) {
-    const dcls = linearInputGradient(gradient, head.weight);
-    backward(weights, kept, dcls, step.effective, step.visit);
-    dcls.dispose();
+    const dpooled =
+      slopes.length === 1 ? (slopes[0] as tf.Tensor2D).clone() : (tf.addN(slopes) as tf.Tensor2D);
+    onPhase?.("backward");
+    const visit: SiteVisitor = (...site) => {
+      onPhase?.("adapters");
+      step.visit(...site);
+      onPhase?.("backward");
+    };
+    const dx = backward(weights, kept, dpooled, step.effective, visit, step.visitRest);
+    if (dx) step.visitEntry?.(batch.input, dx);
+    tf.dispose(dx ? [dpooled, dx] : [dpooled]);
   }
-  gradient.dispose();
+  tf.dispose([mask, seen, ...slopes]);
   features.dispose();
-  step.effective.dispose();
+  onPhase?.("update");
+  learner.optimiser.endBatch();
+  return losses;
+}
 
-  const found = step.finish();
-  const learning = adaptation.learning();
+/** The cross-entropy of a part, and what it says to the head. */
+function classLoss(
+  { adaptation, head, optimiser }: Learner,
+  seen: tf.Tensor2D,
+  classes: Int32Array,
+  mask: tf.Tensor1D,
+  share: number,
+): CrossEntropy {
   const count = adaptation.parameters.length;
-  const factor = rateFactor(at, schedule.steps);
-  optimiser.step(
-    [...learning, count, count + 1],
-    [...found.gradients, ...headGradients],
-    [
-      ...learning.map(() => recipe.learningRate * factor),
-      recipe.headLearningRate * factor,
-      recipe.headLearningRate * factor,
-    ],
-  );
-  tf.dispose([...found.gradients, ...headGradients]);
-  if (found.scores) {
-    const lambda = at >= schedule.penaltyFrom ? recipe.lambda : 0;
-    adaptation.stepScores(found.scores, lambda, recipe.scoreLearningRate);
-    found.scores.dispose();
+  const { learns = "both" } = head;
+  const labels = tf.tensor1d(classes, "int32");
+  const logits = linear(seen, head.weight, head.bias);
+  const result = sharedLoss(softmaxCrossEntropy(logits, labels, mask, 0), share);
+  if (learns !== "nothing") optimiser.collect(count, result.gradient, seen);
+  if (learns === "both") {
+    // Rows that only pad have gradient 0, so that the mask may stand for ones.
+    const ones = tf.reshape(mask, [classes.length, 1]) as tf.Tensor2D;
+    optimiser.collect(count + 1, ones, result.gradient);
+    ones.dispose();
   }
-  return loss;
+  tf.dispose([labels, logits]);
+  return result;
+}
+
+function sharedLoss({ loss, gradient }: CrossEntropy, share: number): CrossEntropy {
+  if (share === 1) return { loss, gradient };
+  const shared = { loss: tf.mul(loss, share) as tf.Scalar, gradient: tf.mul(gradient, share) as tf.Tensor2D };
+  tf.dispose([loss, gradient]);
+  return shared;
 }

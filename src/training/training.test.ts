@@ -5,13 +5,14 @@ import { describe, expect, it, vi } from "vitest";
 import { createAdaptation } from "../adaptation/adaptation.ts";
 import { startFrom } from "../adaptation/testing/start.ts";
 import "../tensor/allclose.ts";
+import { readFixture } from "../checkpoint/testing/fixture.ts";
 import { onEveryBackend } from "../tensor/testing/backends.ts";
 import { normal } from "../tensor/testing/numbers.ts";
-import { loadFixtureNetwork, networkFixture, readFixture, relativeError } from "../vit/testing/fixture.ts";
+import { loadFixtureNetwork, networkFixture, relativeError } from "../vit/testing/fixture.ts";
 import type { PixelSource, VitWeights } from "../vit/types.ts";
 import { uploadPixels } from "./batches.ts";
 import { createAdamW, createSgd } from "./optimiser.ts";
-import { createSchedule, phaseOf, rateFactor } from "./schedule.ts";
+import { createSchedule, gatesLeftOpen, phaseOf, rateFactor } from "./schedule.ts";
 import { trainStep } from "./step.ts";
 import { createTrainer } from "./trainer.ts";
 import type {
@@ -110,7 +111,7 @@ async function runOnce(
 const patience = 240_000;
 
 onEveryBackend((backend) => {
-  it.each(["adamw", "sgd"] as const)(
+  it.each(["adamw", "sgd", "budget"] as const)(
     "follows PyTorch's trajectory for 20 steps: %s",
     async (name) => {
       const network = await networkFixture("deit");
@@ -137,6 +138,7 @@ onEveryBackend((backend) => {
       const wasOpen: boolean[] = [];
       let reopened = 0;
       for (let at = 0; at < 20; at++) {
+        if (name === "budget") adaptation.openHighest(gatesLeftOpen(at, schedule, 12, 3));
         if (at === schedule.settleFrom) await adaptation.freeze();
         const size = 4 * 16 * 16 * 3;
         const images = uploadPixels(Uint8Array.from(pixels.slice(at * size, (at + 1) * size)), 4, 16);
@@ -174,6 +176,25 @@ onEveryBackend((backend) => {
       weights.dispose();
       tf.dispose([start, head.weight, head.bias]);
     },
+    patience,
+  );
+
+  it.each([
+    { budget: "0", settle: 0.4, open: 0 },
+    { budget: "1", settle: 0, open: 1 },
+    { budget: "50%", settle: 0.9, open: 2 },
+    { budget: "4", settle: 0.4, open: 4 },
+  ])(
+    "ends with exactly the budget open: $budget, settle $settle",
+    ({ open, ...change }) =>
+      withDeit(async (weights) => {
+        const { frames, reports, complete } = await runOnce(weights, { ...change, epochs: 2 });
+        expect(complete).toBe(true);
+        const counts = frames.map((frame) => frame.open.reduce((sum, one) => sum + one, 0));
+        expect(counts[0]).toBe(4);
+        expect(counts.at(-1)).toBe(open);
+        for (const report of reports) expect(report.penalty).toBe(0);
+      }),
     patience,
   );
 
