@@ -3,11 +3,15 @@ import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import "../tensor/allclose.ts";
+import type { Fixture } from "../checkpoint/testing/fixture.ts";
 import { onEveryBackend } from "../tensor/testing/backends.ts";
+import { normal } from "../tensor/testing/numbers.ts";
 import { linearClassifier, ownClassifier, uploadHead } from "../vit/classifier.ts";
-import { type Fixture, loadFixtureNetwork, networkFixture } from "../vit/testing/fixture.ts";
-import type { PixelSource } from "../vit/types.ts";
-import { extractFeatures, predict } from "./predict.ts";
+import { loadFixtureNetwork, networkFixture } from "../vit/testing/fixture.ts";
+import type { EffectiveWeights, PixelSource } from "../vit/types.ts";
+import { frozenWeights } from "../vit/weights.ts";
+import { Entries, layersToKeep } from "./entries.ts";
+import { extractFeatures, predict, predictAll } from "./predict.ts";
 import { score, wilsonInterval } from "./score.ts";
 
 const imageBytes = 16 * 16 * 3;
@@ -40,7 +44,7 @@ onEveryBackend((backend) => {
         batch,
         onProgress: (done) => progress.push(done),
       });
-      expect([...answers]).toEqual(expected);
+      expect([...answers.predictions]).toEqual(expected);
       expect(progress.at(-1)).toBe(3);
       expect(progress.length).toBe(1 + Math.ceil(3 / batch));
     }
@@ -58,9 +62,96 @@ onEveryBackend((backend) => {
       bias: new Float32Array(2),
       classes: 2,
     });
-    const answers = await predict(weights, null, linearClassifier(head), sourceOf(fixture), { batch: 3 });
-    expect([...answers]).toEqual([0, 1, 2].map((i) => ((features[24 * i] as number) > 0 ? 1 : 0)));
+    const answers = await predict(weights, null, linearClassifier(head, "cls"), sourceOf(fixture), {
+      batch: 3,
+    });
+    expect([...answers.predictions]).toEqual(
+      [0, 1, 2].map((i) => ((features[24 * i] as number) > 0 ? 1 : 0)),
+    );
     tf.dispose([head.weight, head.bias as tf.Tensor]);
+    weights.dispose();
+  });
+
+  it("lets classifiers that read the same share a pass, and asks others apart", async () => {
+    const fixture = await networkFixture("deit");
+    const weights = await loadFixtureNetwork(fixture);
+    const source = sourceOf(fixture);
+    const own = ownClassifier(weights);
+    const width = weights.architecture.hiddenSize;
+    const head = uploadHead({ weight: normal(3 * width, 4), bias: new Float32Array(3), classes: 3 });
+    const classifiers = [own, linearClassifier(head, own.pooling), linearClassifier(head, "mean")];
+    const seen: number[] = [];
+    let asked = 0;
+    const counted: PixelSource = {
+      ...source,
+      pixels: (indices) => {
+        asked++;
+        return source.pixels(indices);
+      },
+    };
+    const together = await predictAll(weights, null, classifiers, counted, {
+      batch: 3,
+      onProgress: (done) => seen.push(done),
+    });
+    expect(asked).toBe(2);
+    expect(seen).toEqual([...seen].sort((a, b) => a - b));
+    expect(seen.at(-1)).toBe(3);
+    for (const [i, classifier] of classifiers.entries())
+      expect(together[i]).toEqual(await predict(weights, null, classifier, source, { batch: 3 }));
+    const logits = fixture.values("logits");
+    const energies = [0, 1, 2].map((i) =>
+      Math.log(logits.slice(5 * i, 5 * i + 5).reduce((sum, v) => sum + Math.exp(v), 0)),
+    );
+    expect(together[0]?.energy).toBeAllClose(Float32Array.from(energies), { atol: 1e-4 });
+    tf.dispose([head.weight, head.bias as tf.Tensor]);
+    weights.dispose();
+  });
+
+  it("answers from where weights changed as it does from the pixels", async () => {
+    const fixture = await networkFixture("vit");
+    const weights = await loadFixtureNetwork(fixture);
+    const source = sourceOf(fixture);
+    const { layers, hiddenSize } = weights.architecture;
+    const entries = new Entries(layersToKeep(layers, 1, layers));
+    const frozen = frozenWeights(weights);
+    /** The frozen network with the MLP of one layer four times as strong. */
+    const with4 = (layer: number): EffectiveWeights => {
+      const stronger = tf.mul(weights.layers[layer]?.fc2.weight as tf.Tensor2D, 4) as tf.Tensor2D;
+      return {
+        weight: (at, site) => (at === layer && site === "fc2" ? stronger : frozen.weight(at, site)),
+        dispose: () => stronger.dispose(),
+      };
+    };
+    const words = (changed: number | null) =>
+      Array.from({ length: layers }, (_, layer) => (layer === changed ? "x4" : ""));
+    const seen: number[] = [];
+    const highest = entries.highest.bind(entries);
+    entries.highest = (...args) => {
+      const found = highest(...args);
+      seen.push(found?.layer ?? 0);
+      return found;
+    };
+    const top = layers - 1;
+    for (const [changed, starts] of [
+      [null, 0],
+      [null, top],
+      [top, top],
+      [0, 0],
+      [top, 0],
+      [null, top],
+    ] as const) {
+      const effective = changed === null ? null : with4(changed);
+      const ask = (kept?: { entries: Entries; standing: string[] }) =>
+        extractFeatures(weights, effective, source, { batch: 2, kept });
+      const fresh = await ask();
+      seen.length = 0;
+      expect([...(await ask({ entries, standing: words(changed) }))]).toEqual([...fresh]);
+      expect(seen).toEqual([starts, starts]);
+      effective?.dispose();
+    }
+    expect(highest(0, words(0), hiddenSize)).toBeNull();
+    entries.clear();
+    expect(highest(0, words(null), hiddenSize)).toBeNull();
     weights.dispose();
   });
 
@@ -83,6 +174,15 @@ onEveryBackend((backend) => {
     const none: PixelSource = { ...source, count: 0, labels: new Int32Array(0) };
     expect((await extractFeatures(weights, null, none, options)).length).toBe(0);
     weights.dispose();
+  });
+});
+
+describe("layers whose entries are kept", () => {
+  it("are spread evenly, the last one among them, within the memory", () => {
+    expect(layersToKeep(12, 100, 450)).toEqual([3, 6, 8, 11]);
+    expect(layersToKeep(4, 100, 1e9)).toEqual([1, 2, 3]);
+    expect(layersToKeep(12, 100, 99)).toEqual([]);
+    expect(layersToKeep(1, 100, 1e9)).toEqual([]);
   });
 });
 
@@ -118,11 +218,12 @@ describe("scores", () => {
         ([classes, rows]) => {
           const names = Array.from({ length: classes }, (_, i) => `class ${i}`);
           const labels = Int32Array.from(rows, ([label]) => label);
-          const scored = score(
-            Int32Array.from(rows, ([, answer]) => answer),
-            labels,
-            names,
-          );
+          const answers = {
+            predictions: Int32Array.from(rows, ([, answer]) => answer),
+            confidence: new Float32Array(rows.length).fill(1),
+            energy: null,
+          };
+          const scored = score(answers, labels, names);
           const right = rows.filter(([label, answer]) => label === answer).length;
           expect(scored.correct).toBe(right);
           expect(scored.accuracy).toBe(rows.length === 0 ? 0 : right / rows.length);

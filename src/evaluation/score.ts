@@ -1,5 +1,6 @@
-// What answers are worth: accuracy with its interval, in all and per class.
-import type { ClassScore, Score } from "./types.ts";
+// What answers are worth: accuracy with its interval, in all and per class, and how far their certainty can be trusted.
+import { calibrationOf } from "./calibration.ts";
+import type { Answers, ClassScore, Score } from "./types.ts";
 
 /** 97.5 % point of the normal distribution. */
 const z = 1.959963984540054;
@@ -21,8 +22,10 @@ export function wilsonInterval(correct: number, count: number): [number, number]
  * Scores answers against labels.
  * @param names what both index; accuracy of an empty set is 0
  */
-export function score(predictions: Int32Array, labels: Int32Array, names: string[]): Score {
+export function score(answers: Answers, labels: Int32Array, names: string[]): Score {
+  const { predictions, confidence, energy } = answers;
   const count = labels.length;
+  const right = new Uint8Array(count);
   const classes = new Map<number, ClassScore>();
   let correct = 0;
   for (let i = 0; i < count; i++) {
@@ -33,15 +36,22 @@ export function score(predictions: Int32Array, labels: Int32Array, names: string
     if (predictions[i] === label) {
       entry.correct += 1;
       correct += 1;
+      right[i] = 1;
     }
   }
+  const perClass = [...classes].sort(([a], [b]) => a - b).map(([, entry]) => entry);
+  const recalls = perClass.map((one) => one.correct / one.count);
   return {
     count,
     correct,
     accuracy: count === 0 ? 0 : correct / count,
     interval: wilsonInterval(correct, count),
-    perClass: [...classes].sort(([a], [b]) => a - b).map(([, entry]) => entry),
+    balanced: recalls.length === 0 ? 0 : recalls.reduce((sum, recall) => sum + recall, 0) / recalls.length,
+    perClass,
+    calibration: calibrationOf(confidence, right),
     predictions,
+    confidence,
+    energy,
     labels,
     names,
   };
