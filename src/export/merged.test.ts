@@ -1,9 +1,11 @@
 // The exported folder, read back by the checkpoint room: what was asked for is there, the rest is untouched.
-// That transformers reads it as well is interop/check_export.py's to show.
+// That its own library reads it as well is interop/check_families.py's to show.
 import { expect, test } from "vitest";
-import { fixture } from "../checkpoint/fixtures/load.ts";
+import { families, familyFixture, fixture } from "../checkpoint/fixtures/load.ts";
 import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
+import { featureSize } from "../checkpoint/pooling.ts";
 import { readSafetensors, writeSafetensors } from "../checkpoint/safetensors.ts";
+import { writeShards } from "../checkpoint/sharded.ts";
 import type { Checkpoint, ModelAnswers } from "../checkpoint/types.ts";
 import { Failure } from "../failure.ts";
 import { writeMerged } from "./merged.ts";
@@ -32,6 +34,7 @@ async function exported(name: string, answers: ModelAnswers = {}, only?: string)
   return { before, changes, merged, after, json };
 }
 
+const isWeights = ({ path }: { path: string }) => path.endsWith(".safetensors");
 const bytes = async (blob: Blob) => new Uint8Array(await blob.arrayBuffer());
 
 // Rounding steps of the dtypes, relative; half of one is the most that rounding may move a value.
@@ -64,11 +67,12 @@ test.each([
       expect(worst, role).toBeLessThanOrEqual(half[dtype] * largest);
       if (dtype === "F32") expect(got).toEqual(wanted);
     }
-    const stored = new Map(before.source.tensors.map((tensor) => [tensor.role, tensor]));
+    const roleOf = ({ pieces }: Checkpoint["source"]["tensors"][number]) => pieces[0]?.role;
+    const stored = new Map(before.source.tensors.map((tensor) => [roleOf(tensor), tensor]));
     let untouched = 0;
     for (const tensor of after.source.tensors) {
-      if (changes.has(tensor.role!)) continue;
-      const old = stored.get(tensor.role)!;
+      if (changes.has(roleOf(tensor)!)) continue;
+      const old = stored.get(roleOf(tensor))!;
       expect(await bytes(tensor.bytes), tensor.name).toEqual(await bytes(old.bytes));
       expect(tensor.name.endsWith(old.name)).toBe(true);
       untouched++;
@@ -215,11 +219,49 @@ test("without a new head the source's own is kept, and must fit the labels", asy
   ).rejects.toThrow(/no classifier/);
 });
 
+test("a source in shards is written in the same shards, with an index that fits", async () => {
+  const files = fixture("vit");
+  const { tensors, metadata } = await readSafetensors(files.find(isWeights)!.blob, "f");
+  const place = (i: number) => `model-0000${1 + (i % 2)}-of-00002.safetensors`;
+  const shards = writeShards(
+    tensors.map((tensor, i) => ({ ...tensor, file: place(i) })),
+    metadata,
+  ).map(({ path, blob }) => ({ path: `vit/${path}`, blob }));
+  const vit = await openCheckpoint([...files.filter((file) => !isWeights(file)), ...shards], {});
+  const merged = await writeMerged(vit, await changesFor(vit), labels);
+  expect(merged.files.map(({ path }) => path).sort()).toEqual([
+    "config.json",
+    place(0),
+    place(1),
+    "model.safetensors.index.json",
+    "preprocessor_config.json",
+  ]);
+  const again = await openCheckpoint(merged.files, {});
+  for (const { name, file } of again.source.tensors)
+    if (!name.startsWith("classifier"))
+      expect(file).toBe(place(tensors.findIndex((tensor) => tensor.name === name)));
+  const whole = await exported("vit");
+  expect(merged.changed).toBe(whole.merged.changed);
+});
+
 test("what is left out is said", async () => {
   expect((await exported("vit")).merged.notes).toEqual([]);
   expect((await exported("deit-teacher")).merged.notes.join()).toMatch(/distillation head is left out/);
   const { notes } = (await exported("vit-model")).merged;
   expect(notes.join()).toMatch(/had no classifier.*3 tensors of the source/);
+});
+
+test("positions that the original code resizes while it runs stay as they are, and that is said", async () => {
+  const notes = async (imageSize: number) => {
+    const model = await openCheckpoint(familyFixture("dinov2"), { heads: 2, imageSize });
+    const head = new Map([
+      ["head.weight", new Float32Array(labels.length * 2 * model.architecture.hiddenSize)],
+      ["head.bias", new Float32Array(labels.length)],
+    ]);
+    return (await writeMerged(model, head, labels)).notes.join();
+  };
+  expect(await notes(12)).toMatch(/stay those of 5 x 5 patches.*timm/);
+  expect(await notes(20)).not.toMatch(/patches/);
 });
 
 test("a change that is not finite, too large for the dtype, misshapen or of no tensor is a Failure", async () => {
@@ -242,3 +284,47 @@ test("a change that is not finite, too large for the dtype, misshapen or of no t
   // The largest half itself is fine.
   await writeMerged(vit, (await changesFor(vit)).set("layer.0.q.bias", with7(65519)), labels);
 });
+
+test.each(families)(
+  "$name: names, dtype and every tensor that did not change are the source's",
+  async (family) => {
+    const before = await openCheckpoint(familyFixture(family.name), family.answers);
+    const q = (await before.read("layer.1.q.weight")) as Float32Array<ArrayBuffer>;
+    const width = featureSize(before.architecture, before.architecture.pooling);
+    const changes = new Map([
+      ["layer.1.q.weight", q.map((value, i) => value + 0.05 * Math.sin(i))],
+      ["head.weight", Float32Array.from({ length: labels.length * width }, (_, i) => Math.cos(i))],
+      ["head.bias", Float32Array.from({ length: labels.length }, (_, i) => i / 3)],
+    ]);
+    const merged = await writeMerged(before, changes, labels);
+    const after = await openCheckpoint(merged.files, {});
+    // A distilled network of timm is written as one with a register.
+    const register = family.name === "timm-distilled" ? { registers: 1 } : {};
+    expect(after.architecture).toEqual({
+      ...before.architecture,
+      ...register,
+      labels,
+      distillationHead: false,
+    });
+    expect(merged.changed).toBe(3);
+    const isHead = (name: string) => /^(classifier|head|head_dist)\./.test(name);
+    const same = (name: string) => name.replace(/^(dinov2|dinov2_with_registers)\./, "");
+    const kept = before.source.tensors.filter(({ name }) => !isHead(name) && name !== "dist_token");
+    const written = new Map(after.source.tensors.map((tensor) => [same(tensor.name), tensor]));
+    let changed = 0;
+    for (const tensor of kept) {
+      const twin = written.get(same(tensor.name));
+      expect([tensor.name, twin?.dtype]).toEqual([tensor.name, tensor.dtype]);
+      if (Buffer.compare(await bytes(tensor.bytes), await bytes(twin!.bytes)) !== 0) changed++;
+    }
+    expect(changed).toBe(1);
+
+    const config = JSON.parse(await merged.files.find(({ path }) => path === "config.json")!.blob.text());
+    if (config.architecture === undefined) return;
+    // timm builds what model_args say, above all else in the file.
+    const apart = merged.files.some(({ path }) => path === "classifier.safetensors");
+    const classes = apart ? 0 : labels.length;
+    expect([config.num_classes, config.pretrained_cfg.num_classes]).toEqual([classes, classes]);
+    expect([undefined, classes]).toContain(config.model_args.num_classes);
+  },
+);

@@ -1,22 +1,29 @@
 // The adapted model as a folder that transformers loads: names and dtype of the source, a new classifier, and every
 // tensor that did not change taken over byte for byte. Only changed tensors are ever in memory.
-import { readModelConfig } from "../checkpoint/config.ts";
-import { firstNonFinite, fromF32, requireWeightDtype } from "../checkpoint/dtypes.ts";
-import { classifierPrefix } from "../checkpoint/hf_vit.ts";
+import { firstNonFinite, fromF32, requireWeightDtype, toF32 } from "../checkpoint/dtypes.ts";
+import { tableOf } from "../checkpoint/families/index.ts";
+import { jsonText } from "../checkpoint/json.ts";
+import { classifierFile } from "../checkpoint/model_files.ts";
+import { openClipPreprocessor } from "../checkpoint/open_clip_config.ts";
+import { featureSize, type Pooling, poolingWords } from "../checkpoint/pooling.ts";
+import { resizePositions } from "../checkpoint/positions.ts";
 import { readPreprocessing, resampleCode } from "../checkpoint/preprocessing.ts";
-import { type StoredTensor, writeSafetensors } from "../checkpoint/safetensors.ts";
+import { writeSafetensors } from "../checkpoint/safetensors.ts";
+import { writeShards } from "../checkpoint/sharded.ts";
 import type {
-  Activation,
   Architecture,
   Checkpoint,
-  Family,
+  NamedTensor,
+  Piece,
   Preprocessing,
   Role,
 } from "../checkpoint/types.ts";
 import { Failure } from "../failure.ts";
+import { timmConfig, transformersConfig } from "./config.ts";
+import { openClipConfig, openClipWeights } from "./open_clip.ts";
 
 export interface MergedModel {
-  /** model.safetensors, config.json and preprocessor_config.json. */
+  /** model.safetensors (or the shards of the source and their index), config.json and preprocessor_config.json. */
   files: { path: string; blob: Blob }[];
   /** Tensors whose bytes are not those of the source, the new classifier's included. */
   changed: number;
@@ -26,73 +33,153 @@ export interface MergedModel {
   notes: string[];
 }
 
-const classifierName: Record<Family, string> = {
-  "hf-vit": "ViTForImageClassification",
-  "hf-deit": "DeiTForImageClassification",
-};
-
 /**
  * Writes `checkpoint` with `changes` as ViTForImageClassification or DeiTForImageClassification. A change is a whole
  * new tensor in f32, with the elements of its role (`head.weight` [labels, D], `head.bias` [labels]); it is rounded
  * to the dtype of the source. Without a new head the source's own is kept. DeiT's distillation head is left out: the
  * exported network answers from the CLS token alone. Throws Failure when a change does not fit, is not finite, or
- * overflows F16.
+ * overflows F16. With a pooling that the family's library does not compute in its own classifier, the model keeps the
+ * names and the class of the source, all of its tensors, and the classifier is a file of its own.
  */
 export async function writeMerged(
-  checkpoint: Pick<Checkpoint, "source" | "architecture" | "preprocessing">,
+  checkpoint: Model,
   changes: ReadonlyMap<Role, Float32Array<ArrayBuffer>>,
   labels: readonly string[],
+  pooling: Pooling = checkpoint.architecture.pooling,
 ): Promise<MergedModel> {
   const { source, architecture, preprocessing } = checkpoint;
-  const byRole = new Map(source.tensors.flatMap((tensor) => (tensor.role ? [[tensor.role, tensor]] : [])));
-  for (const role of changes.keys()) {
-    if (!byRole.has(role) && !isHead(role)) throw misfit(role, "The model has no such tensor.");
+  const features = featureSize(architecture, pooling);
+  const table = tableOf(architecture.family);
+  const apart = standsApart(architecture, pooling);
+  const sizes = new Map<Role, number>();
+  const holder = new Map<Role, SourceTensor>();
+  for (const tensor of source.tensors) {
+    for (const { role, count } of tensor.pieces) {
+      sizes.set(role, (sizes.get(role) ?? 0) + count);
+      holder.set(role, tensor);
+    }
+  }
+  for (const [role, values] of changes) {
+    if (isHead(role)) continue;
+    const count = sizes.get(role);
+    if (count === undefined) throw misfit(role, "The model has no such tensor.");
+    if (values.length !== count) throw wrongCount(role, values.length, count);
   }
 
-  const backbone = source.prefix || classifierPrefix[architecture.family];
-  const tensors: StoredTensor[] = [];
+  const { written } = table;
+  const backbone = written.prefix === undefined ? "" : source.prefix || (apart ? "" : written.prefix);
+  const grid = writtenGrid(checkpoint);
+  const tensors: NamedTensor[] = [];
   let changed = 0;
   for (const tensor of source.tensors) {
-    if (tensor.role === null || tensor.role.startsWith("head")) continue;
-    const values = changes.get(tensor.role);
-    const bytes = values ? await rounded(tensor, tensor.role, values) : tensor.bytes;
+    const { name, dtype, file, pieces, carried } = tensor;
+    if ((pieces.length === 0 && !carried) || pieces.some(({ role }) => role.startsWith("head"))) continue;
+    const under = isUnder(tensor, checkpoint);
+    // The library's classifier is the image tower alone.
+    if (!under && !apart) continue;
+    const inside = under ? name.slice(source.prefix.length) : name;
+    const entry = table.tensors.find((other) => other.name === inside);
+    const resized =
+      grid && pieces.some(({ role }) => role === "pos_embed") ? await atSize(tensor, grid) : null;
+    const { shape } = resized ?? tensor;
+    const touched = pieces.some(({ role }) => changes.has(role));
+    const values = resized?.values ?? (touched ? await assembled(tensor, changes) : null);
+    const bytes = values ? await rounded({ ...tensor, shape }, values) : tensor.bytes;
     if (bytes !== tensor.bytes) changed++;
-    tensors.push({ ...tensor, name: backbone + tensor.name.slice(source.prefix.length), bytes });
+    tensors.push({
+      name: (under ? backbone : "") + (entry?.written ?? inside),
+      dtype,
+      shape,
+      bytes,
+      ...(file ? { file } : {}),
+    });
   }
 
+  const head: NamedTensor[] = [];
   // The head stands last. Its dtype is that of the source's, or of the final norm where there was none.
   for (const role of ["head.weight", "head.bias"] as const) {
-    const old = byRole.get(role);
+    const old = holder.get(role);
     const values = changes.get(role);
-    const shape = role === "head.weight" ? [labels.length, architecture.hiddenSize] : [labels.length];
-    const dtype = (old ?? byRole.get("norm.weight"))?.dtype ?? "F32";
-    const name = `classifier.${role.slice("head.".length)}`;
+    const shape = role === "head.weight" ? [labels.length, features] : [labels.length];
+    const dtype = (old ?? holder.get("norm.weight"))?.dtype ?? "F32";
+    const entry = table.head.find(({ roles }) => roles.includes(role));
+    const name = apart
+      ? role.replace("head", "classifier")
+      : (table.headOutside ? "" : backbone) + (entry as { name: string }).name;
     if (!old && !values) throw misfit(role, "The model has no classifier, and no new one was given.");
     if (!values && old && !sameShape(old.shape, shape)) {
       throw misfit(role, `The model's own classifier has ${old.shape[0]} classes, not ${labels.length}.`);
     }
-    const empty = { name, dtype, shape, bytes: new Blob([]) };
-    const same = old && sameShape(old.shape, shape) ? { ...old, name } : empty;
-    const bytes = values ? await rounded(same, role, values) : same.bytes;
+    const count = shape.reduce((a, b) => a * b, 1);
+    if (values && values.length !== count) throw wrongCount(role, values.length, count);
+    const same: NamedTensor =
+      old && sameShape(old.shape, shape)
+        ? { name, dtype, shape, bytes: old.bytes }
+        : { name, dtype, shape, bytes: new Blob([]) };
+    const bytes = values ? await rounded(same, values) : same.bytes;
     if (bytes !== same.bytes) changed++;
-    tensors.push({ name, dtype, shape, bytes });
+    const file = apart ? undefined : (old?.file ?? tensors.at(-1)?.file);
+    head.push({ name, dtype, shape, bytes, ...(file ? { file } : {}) });
   }
 
   // transformers refuses a file that does not say which library wrote it.
   const metadata = { format: "pt", ...source.metadata };
+  const imageSize =
+    source.positions && !grid ? source.positions.side * architecture.patchSize : architecture.imageSize;
+  const files = writeShards(apart ? tensors : [...tensors, ...head], metadata);
+  if (apart) {
+    const selora = JSON.stringify({ pooling, labels });
+    files.push({ path: classifierFile, blob: writeSafetensors(head, { ...metadata, selora }) });
+  }
+  if (written.config === "open_clip") {
+    const config = openClipConfig(source, architecture, preprocessing);
+    // OpenCLIP looks for weights of its own name.
+    for (const file of files) if (file.path === "model.safetensors") file.path = openClipWeights;
+    if (config) files.push({ path: "open_clip_config.json", blob: jsonBlob(config, source.configFloats) });
+    if (!config || !preparesAs(config, checkpoint)) files.push(preprocessorFile(checkpoint));
+    return {
+      files,
+      changed,
+      total: tensors.length + head.length,
+      notes: remarks(checkpoint, apart, pooling),
+    };
+  }
+  const timm = written.config === "timm";
+  const config = timm
+    ? timmConfig(source, architecture, imageSize, preprocessing, labels, apart)
+    : transformersConfig(source.config, architecture, imageSize, apart && !written.headApart ? null : labels);
+  files.push({ path: "config.json", blob: jsonBlob(config, source.configFloats) });
+  if (!timm) files.push(preprocessorFile(checkpoint));
   return {
-    files: [
-      { path: "model.safetensors", blob: writeSafetensors(tensors, metadata) },
-      { path: "config.json", blob: jsonBlob(mergedConfig(source.config, architecture, labels)) },
-      {
-        path: "preprocessor_config.json",
-        blob: jsonBlob(preprocessorConfig(source.preprocessorConfig, architecture, preprocessing)),
-      },
-    ],
+    files,
     changed,
-    total: tensors.length,
-    notes: remarks(checkpoint),
+    total: tensors.length + head.length,
+    notes: remarks(checkpoint, apart, pooling),
   };
+}
+
+/** Whether a classifier on this pooling is none that the family's library has, and so a file of its own. */
+function standsApart({ family, pooling: own }: Architecture, pooling: Pooling): boolean {
+  const { written } = tableOf(family);
+  return written.headApart === true || pooling !== (written.pooling ?? own);
+}
+
+/** Whether a tensor belongs to the backbone, and not to what stands beside it, such as a text tower. */
+function isUnder({ name }: NamedTensor, { source, architecture }: Model): boolean {
+  const outside = tableOf(architecture.family).tensors.some((entry) => entry.outside && entry.name === name);
+  return !outside && name.startsWith(source.prefix);
+}
+
+/** Whether a written open_clip_config.json says how images were prepared. */
+function preparesAs(config: Record<string, unknown>, { architecture, preprocessing }: Model): boolean {
+  const json = openClipPreprocessor(config, "open_clip_config.json", architecture.imageSize);
+  const read = readPreprocessing(json, "open_clip_config.json", architecture, "", {});
+  return JSON.stringify(read.preprocessing) === JSON.stringify(preprocessing) && read.questions.length === 0;
+}
+
+function preprocessorFile({ source, architecture, preprocessing }: Model): { path: string; blob: Blob } {
+  const json = preprocessorConfig(source.preprocessorConfig, architecture, preprocessing);
+  return { path: "preprocessor_config.json", blob: jsonBlob(json) };
 }
 
 function isHead(role: Role): boolean {
@@ -103,11 +190,51 @@ function misfit(role: Role, what: string): Failure {
   return new Failure({ code: "state", what, where: role, remedy: "Start the export again after training." });
 }
 
+function wrongCount(role: Role, has: number, needs: number): Failure {
+  return misfit(role, `The change has ${has} values instead of ${needs}.`);
+}
+
+type SourceTensor = NamedTensor & { pieces: Piece[] };
+type Model = Pick<Checkpoint, "source" | "architecture" | "preprocessing">;
+
+/** What the written position embeddings must be resized to; null where they stay as they are. */
+function writtenGrid({ source, architecture }: Model) {
+  const { positions } = tableOf(architecture.family);
+  const side = architecture.imageSize / architecture.patchSize;
+  if (!positions || positions.atRuntime || !source.positions || source.positions.side === side) return null;
+  return { side, from: source.positions, width: architecture.hiddenSize, resize: positions.resize };
+}
+
+async function atSize(
+  { name, dtype, shape, bytes }: NamedTensor,
+  { side, from, width, resize }: NonNullable<ReturnType<typeof writtenGrid>>,
+): Promise<{ shape: number[]; values: Float32Array<ArrayBuffer> }> {
+  const values = toF32(await bytes.arrayBuffer(), requireWeightDtype(dtype, name));
+  return {
+    shape: [...shape.slice(0, -2), from.covered + side ** 2, width],
+    values: resizePositions(values, from, side, width, resize) as Float32Array<ArrayBuffer>,
+  };
+}
+
+/** A tensor's values with the changed pieces in their places. */
+async function assembled(
+  { name, dtype, shape, bytes, pieces }: SourceTensor,
+  changes: ReadonlyMap<Role, Float32Array<ArrayBuffer>>,
+): Promise<Float32Array<ArrayBuffer>> {
+  const [first] = pieces;
+  const whole = first && changes.get(first.role);
+  const size = shape.reduce((a, b) => a * b, 1);
+  if (whole && whole.length === size && pieces.length === 1) return whole;
+  const values = toF32(await bytes.arrayBuffer(), requireWeightDtype(dtype, name));
+  for (const { role, at, into, count } of pieces) {
+    const change = changes.get(role);
+    if (change) values.set(change.subarray(into, into + count), at);
+  }
+  return values;
+}
+
 /** The values in the tensor's dtype; the tensor's own bytes where rounding leaves no difference. */
-async function rounded(tensor: StoredTensor, role: Role, values: Float32Array<ArrayBuffer>): Promise<Blob> {
-  const count = tensor.shape.reduce((a, b) => a * b, 1);
-  if (values.length !== count)
-    throw misfit(role, `The change has ${values.length} values instead of ${count}.`);
+async function rounded(tensor: NamedTensor, values: Float32Array<ArrayBuffer>): Promise<Blob> {
   const at = firstNonFinite(values);
   if (at >= 0) {
     throw new Failure({
@@ -135,46 +262,6 @@ async function rounded(tensor: StoredTensor, role: Role, values: Float32Array<Ar
   const before = new Uint8Array(await tensor.bytes.arrayBuffer());
   if (before.length === bytes.length && before.every((byte, i) => byte === bytes[i])) return tensor.bytes;
   return new Blob([bytes]);
-}
-
-// transformers' names of the three activations.
-const activationNames: Record<Activation, string> = {
-  gelu: "gelu",
-  gelu_tanh: "gelu_pytorch_tanh",
-  quick_gelu: "quick_gelu",
-};
-
-/** config.json of the source with the new classes; what it lacks or says otherwise is filled in as it was used. */
-function mergedConfig(
-  source: Record<string, unknown> | null,
-  architecture: Architecture,
-  labels: readonly string[],
-): Record<string, unknown> {
-  const said = source ? readModelConfig(source, "config.json") : null;
-  // The head is a plain classifier now, whatever loss the source was trained with.
-  const { problem_type: _, ...kept } = source ?? {};
-  const config: Record<string, unknown> = {
-    ...kept,
-    architectures: [classifierName[architecture.family]],
-    model_type: architecture.family === "hf-vit" ? "vit" : "deit",
-    num_labels: labels.length,
-    id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
-    label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
-  };
-  const fill = (key: string, before: unknown, used: unknown, written = used) => {
-    if (before !== used) config[key] = written;
-  };
-  fill("hidden_size", said?.hiddenSize, architecture.hiddenSize);
-  fill("num_hidden_layers", said?.layers, architecture.layers);
-  fill("num_attention_heads", said?.heads, architecture.heads);
-  fill("intermediate_size", said?.mlpSize, architecture.mlpSize);
-  fill("hidden_act", said?.activation, architecture.activation, activationNames[architecture.activation]);
-  fill("layer_norm_eps", said?.layerNormEps, architecture.layerNormEps);
-  fill("image_size", said?.imageSize, architecture.imageSize);
-  fill("patch_size", said?.patchSize, architecture.patchSize);
-  fill("num_channels", said?.channels, 3);
-  fill("qkv_bias", said?.qkvBias, architecture.qkvBias);
-  return config;
 }
 
 /** The source's file where it says what was done; else one that says it, for the processor that can do it. */
@@ -208,17 +295,49 @@ function preprocessorConfig(
   };
 }
 
-function remarks({ source, architecture }: Pick<Checkpoint, "source" | "architecture">): string[] {
+function remarks(checkpoint: Model, apart: boolean, pooling: Pooling): string[] {
+  const { source, architecture } = checkpoint;
   const notes: string[] = [];
-  const unused = source.tensors.filter(({ role }) => role === null).length;
-  if (source.tensors.some(({ role }) => role === "head_dist.weight")) {
+  const { written } = tableOf(architecture.family);
+  const name = written.name(architecture);
+  const unused = source.tensors.filter(({ pieces, carried }) => pieces.length === 0 && !carried).length;
+  const beside = source.tensors.filter(
+    (tensor) => (tensor.carried || tensor.pieces.length > 0) && !isUnder(tensor, checkpoint),
+  );
+  const texts = beside.filter(({ pieces }) => pieces.length === 0).length;
+  const holds = (wanted: Role) =>
+    source.tensors.some(({ pieces }) => pieces.some(({ role }) => role === wanted));
+  if (holds("head_dist.weight")) {
     notes.push(
-      "The distillation head is left out: DeiTForImageClassification answers from the CLS token, as it was trained here.",
+      `The distillation head is left out: ${name} answers from the CLS token, as it was trained here.`,
     );
   }
-  if (!source.tensors.some(({ role }) => role === "head.weight")) {
+  if (apart && !written.headApart) {
+    const reads = poolingWords[pooling].label.toLowerCase();
     notes.push(
-      `The source had no classifier; this is a ${classifierName[architecture.family]} with the new one.`,
+      `The classifier reads another thing (${reads}) than ${name} does, so it is a file of its own, ${classifierFile}, and the model stays what it was.`,
+    );
+    if (holds("head.weight")) notes.push("The source's own classifier is left out.");
+  } else if (written.headApart) {
+    notes.push(`${name} has no place for a classifier, which is a file of its own, ${classifierFile}.`);
+  } else if (!holds("head.weight")) {
+    notes.push(`The source had no classifier; this is a ${name} with the new one.`);
+  }
+  if (apart && written.nested !== undefined && source.prefix === "") {
+    notes.push("The names are those of transformers 5, as the source's are; version 4 does not load them.");
+  }
+  const grid = source.positions?.side;
+  const resizes = written.config === "timm" && tableOf(architecture.family).positions?.atRuntime;
+  if (resizes && grid !== undefined && grid * architecture.patchSize !== architecture.imageSize) {
+    notes.push(
+      `The position embeddings stay those of ${grid} x ${grid} patches. The original code resizes them as was done here; timm, which loads the file too, does so in a slightly different way.`,
+    );
+  }
+  if (texts > 0) {
+    notes.push(
+      apart
+        ? "The text tower is in the file as it was, byte for byte."
+        : `The text tower and the map into its space are left out: ${name} has no place for them.`,
     );
   }
   if (unused > 0) {
@@ -228,8 +347,8 @@ function remarks({ source, architecture }: Pick<Checkpoint, "source" | "architec
   return notes;
 }
 
-function jsonBlob(value: unknown): Blob {
-  return new Blob([`${JSON.stringify(value, null, 2)}\n`], { type: "application/json" });
+function jsonBlob(value: unknown, floats?: ReadonlySet<string>): Blob {
+  return new Blob([jsonText(value, floats)], { type: "application/json" });
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { createRunControl } from "./control.ts";
+import type { SavedRun } from "./protocol.ts";
 
 /** Whether a promise has settled once everything that can run now has run. */
 async function settled(promise: Promise<unknown>): Promise<boolean> {
@@ -58,4 +59,32 @@ test("a stop ends a run that is paused, and a stop is for good", async () => {
   control.stop();
   expect(await waiting).toBe("stop");
   expect(await control.between(() => {})).toBe("stop");
+});
+
+test("a run is saved at a boundary, also while it is paused, and not once it has ended", async () => {
+  const control = createRunControl();
+  expect(await control.save()).toBeNull();
+  let saves = 0;
+  const saved = { step: 1 } as SavedRun;
+  control.start(async () => {
+    saves += 1;
+    return saved;
+  });
+  const asked = [control.save(), control.save()];
+  expect(await settled(Promise.all(asked))).toBe(false);
+  expect(await control.between(() => {})).toBe("go");
+  expect(await Promise.all(asked)).toEqual([saved, saved]);
+  expect(saves).toBe(1);
+
+  control.pause();
+  const waiting = control.between(() => {});
+  expect(await control.save()).toBe(saved);
+  expect(await settled(waiting)).toBe(false);
+  control.resume();
+  expect(await waiting).toBe("go");
+
+  const late = control.save();
+  control.end();
+  expect(await late).toBeNull();
+  expect(await control.save()).toBeNull();
 });

@@ -1,25 +1,55 @@
-// Pause, resume and stop of a run: asked at any moment, honoured between two steps.
+// Pause, resume, stop and save of a run: asked at any moment, honoured between two steps.
+
+import type { SavedRun } from "./protocol.ts";
 
 export interface RunControl {
   /** True once training steps are being made: from then on a stop keeps what was learned. */
-  started: boolean;
+  readonly started: boolean;
+  /** Steps begin; `save` is what saves the run at a boundary between two of them. */
+  start(save: () => Promise<SavedRun>): void;
   pause(): void;
   resume(): void;
   stop(): void;
+  /** The run at the next boundary between steps, paused or not; null when none comes any more. */
+  save(): Promise<SavedRun | null>;
   /** Awaited between steps; resolves late while paused. `onHold` hears of a pause and its end. */
   between(onHold: (held: boolean) => void): Promise<"go" | "stop">;
+  /** After the last boundary: who waits for one is told that none comes. */
+  end(): void;
 }
 
 export function createRunControl(): RunControl {
   let stopped = false;
+  let saver: (() => Promise<SavedRun>) | null = null;
+  let ended = false;
   let release: (() => void) | null = null;
   let held: Promise<void> | null = null;
+  /** Who waits for the run to be saved, and how a paused run hears of one more. */
+  let waiting: { resolve: (saved: SavedRun | null) => void; reject: (reason: unknown) => void }[] = [];
+  let knock: () => void = () => {};
+
   const resume = () => {
     held = null;
     release?.();
   };
+  async function saveForAll(): Promise<void> {
+    const now = waiting;
+    waiting = [];
+    if (!saver || now.length === 0) return;
+    try {
+      const saved = await saver();
+      for (const { resolve } of now) resolve(saved);
+    } catch (error) {
+      for (const { reject } of now) reject(error);
+    }
+  }
   return {
-    started: false,
+    get started() {
+      return saver !== null;
+    },
+    start(save) {
+      saver = save;
+    },
     pause() {
       held ??= new Promise((resolve) => {
         release = resolve;
@@ -30,13 +60,32 @@ export function createRunControl(): RunControl {
       stopped = true;
       resume();
     },
+    save() {
+      if (!saver || ended) return Promise.resolve(null);
+      return new Promise((resolve, reject) => {
+        waiting.push({ resolve, reject });
+        knock();
+      });
+    },
     async between(onHold) {
+      await saveForAll();
       if (held) {
         onHold(true);
-        await held;
+        while (held) {
+          const asked = new Promise<void>((resolve) => {
+            knock = resolve;
+          });
+          if (waiting.length === 0) await Promise.race([held, asked]);
+          await saveForAll();
+        }
         onHold(false);
       }
       return stopped ? "stop" : "go";
+    },
+    end() {
+      ended = true;
+      for (const { resolve } of waiting) resolve(null);
+      waiting = [];
     },
   };
 }

@@ -7,7 +7,7 @@ import { Failure } from "../failure.ts";
 import { createNodeSession } from "./node.ts";
 import type { Evaluation, RunResult, Session, SessionEvent, SetRole, SourceFile } from "./protocol.ts";
 import { defaultRecipe, type Recipe } from "./recipe.ts";
-import { listen, once, pictures } from "./testing.ts";
+import { answersAnew, answersOf, listen, once, pictures } from "./testing.ts";
 
 const classes = ["cat", "dog", "mouse"];
 const recipe: Recipe = { ...defaultRecipe, rank: 2, epochs: 2, batch: 6, learningRate: 0.02, seed: 7 };
@@ -95,6 +95,8 @@ describe("a run from probe to export", () => {
       [1, "mlp"],
     ]);
     expect(result.final.open.length).toBe(4);
+    // The gates have rested since they were frozen; what they were last sensitive to is still told.
+    expect(Math.max(...result.final.sensitivity)).toBeGreaterThan(0);
     for (const evaluation of [result.before, result.after]) {
       expect(setOf(evaluation, "target")).toMatchObject({ count: 15, names: classes });
       // The horses are nobody's counterpart.
@@ -102,6 +104,29 @@ describe("a run from probe to export", () => {
       expect([...setOf(evaluation, "ood").labels]).toEqual([1, 1, 2, 2]);
       expect(setOf(evaluation, "retention").count).toBe(6);
       expect(setOf(evaluation, "retention").names.slice(0, 2)).toEqual(["cat", "dog"]);
+    }
+  });
+
+  test("says how sure the answers were, what changed, and what tells the sets apart", () => {
+    for (const set of [...result.before.sets, ...result.after.sets]) {
+      expect(set.confidence.length).toBe(set.count);
+      expect(set.energy?.length).toBe(set.count);
+      expect(set.calibration.bins.reduce((sum, bin) => sum + bin.count, 0)).toBe(set.count);
+      const { detection } = set;
+      if (set.role === "target") expect(detection).toBeNull();
+      // The target has cats and dogs too, so only the style of what is known is another.
+      else expect(detection).toMatchObject({ strange: "style", count: set.count });
+      for (const area of [detection?.confidence ?? 0, detection?.energy ?? 0]) {
+        expect(area).toBeGreaterThanOrEqual(0);
+        expect(area).toBeLessThanOrEqual(1);
+      }
+    }
+    for (const [i, { change, correct, count }] of result.after.sets.entries()) {
+      expect(result.before.sets[i]?.change).toBeNull();
+      const { stayedRight = 0, fixed = 0, broken = 0, stayedWrong = 0 } = change ?? {};
+      expect(stayedRight + fixed).toBe(correct);
+      expect(stayedRight + broken).toBe(result.before.sets[i]?.correct);
+      expect(stayedRight + fixed + broken + stayedWrong).toBe(count);
     }
   });
 
@@ -118,13 +143,39 @@ describe("a run from probe to export", () => {
       expect([...set.predictions]).toEqual([...(result.before.sets[i]?.predictions ?? [])]);
       expect(set.correct).toBe(result.before.sets[i]?.correct);
     }
-    const all = await session.adjust(result.final.open, 1);
-    expect(all.sets).toEqual(result.after.sets);
+    expect(await answersAnew(session, result)).toEqual(answersOf(result));
+    expect((await session.adjust(result.final.open, 1)).sets).toEqual(result.after.sets);
   });
 
   test("with every gate closed, the model's own classifier answers as before", async () => {
     const closed = await session.adjust(new Uint8Array(4), 1);
-    expect(setOf(closed, "retention")).toEqual(setOf(result.before, "retention"));
+    const unchanged = { stayedRight: 0, fixed: 0, broken: 0, stayedWrong: 6, p: 1 };
+    // Detection asks the new classifier, and that has learned.
+    const { detection } = setOf(closed, "retention");
+    expect(setOf(closed, "retention")).toEqual({
+      ...setOf(result.before, "retention"),
+      change: unchanged,
+      detection,
+    });
+    await session.adjust(result.final.open, 1);
+  });
+
+  test("a later adjustment ends the one before it; sets are told of one by one, the target first", async () => {
+    const before = events.length;
+    const overtaken = [0.25, 0.5].map((strength) => refusal(session.adjust(result.final.open, strength)));
+    const last = await session.adjust(result.final.open, 0.75);
+    for (const failure of await Promise.all(overtaken)) expect(failure.parts.code).toBe("cancelled");
+    const parts = events.slice(before).flatMap((e) => (e.kind === "measured" ? [e.evaluation] : []));
+    expect(parts.map(({ strength, sets }) => [strength, ...sets.map(({ role }) => role)])).toEqual([
+      [0.75, "target"],
+      [0.75, "target", "ood"],
+      [0.75, "target", "ood", "retention"],
+    ]);
+    expect(last.sets).toEqual(parts.at(-1)?.sets);
+    // What was measured once is known.
+    expect(await session.adjust(result.final.open, 0.75)).toEqual(last);
+    const told = events.slice(before).filter(({ kind }) => kind === "measured");
+    expect(told).toHaveLength(parts.length);
     await session.adjust(result.final.open, 1);
   });
 
@@ -191,8 +242,9 @@ describe("stop, pause and resume", () => {
       (event) => event.kind === "progress" && event.task === "probe",
       () => void session.stop(),
     );
-    expect((await refusal(session.train({ ...recipe, seed: 8 }))).parts.code).toBe("cancelled");
-    expect((await session.adjust(kept.final.open, 1)).sets).toEqual(kept.after.sets);
+    // Another head, which has a start of its own to find.
+    expect((await refusal(session.train({ ...recipe, head: "knn" }))).parts.code).toBe("cancelled");
+    expect(await answersAnew(session, kept)).toEqual(answersOf(kept));
     expect((await session.train(recipe)).complete).toBe(true);
   });
 
@@ -300,7 +352,7 @@ describe("what cannot be used is refused, and what was loaded stays", () => {
     expect(parts.code).toBe("bad-model");
     expect(parts.what).toContain('"vit.layernorm.weight" holds NaN at index 3');
     // The old model is there, and even the run that was made with it.
-    expect((await session.adjust(result.final.open, 1)).sets).toEqual(result.after.sets);
+    expect(await answersAnew(session, result)).toEqual(answersOf(result));
   });
 
   test("data without a second class", async () => {
@@ -309,7 +361,7 @@ describe("what cannot be used is refused, and what was loaded stays", () => {
     const alone = target.filter(({ path }) => path.includes("/cat/"));
     expect((await refusal(session.loadData("target", "cats", alone, 0))).parts.code).toBe("bad-data");
     expect((await refusal(session.loadData("ood", "nothing", [], 0))).parts.code).toBe("bad-data");
-    expect((await session.adjust(result.final.open, 1)).sets).toEqual(result.after.sets);
+    expect(await answersAnew(session, result)).toEqual(answersOf(result));
   });
 
   test("a reading that is stopped leaves the set before it", async () => {
@@ -333,19 +385,9 @@ describe("what cannot be used is refused, and what was loaded stays", () => {
     );
     const { parts } = await refusal(session.train(recipe));
     expect(parts).toMatchObject({ code: "bad-data", where: "cars" });
-    expect(parts.remedy).toBe("Map its classes by hand, or remove the set.");
+    expect(parts.remedy).toBe("Rename its folders or map its classes by hand, or remove the set.");
     await session.removeData(report.id);
     expect((await session.train(recipe)).after.sets).toHaveLength(1);
-  });
-
-  test("retention without a classifier to keep anything is refused with the reason", async () => {
-    const session = await withTarget("vit-model");
-    const report = await session.loadData("retention", "known", known, 0);
-    expect(report.mappable).toEqual([]);
-    expect(report.issues.some(({ text }) => text.includes("a model that has a classifier"))).toBe(true);
-    const { parts } = await refusal(session.train(recipe));
-    expect(parts.code).toBe("bad-data");
-    expect(parts.what).toContain("no classifier of its own");
   });
 
   test("calls that come too early say what is missing", async () => {
@@ -437,4 +479,36 @@ test("opening a device again drops the run, which lived on it, and keeps model a
   expect(await session.open("wasm")).toMatchObject({ backend: "wasm", reason: null });
   expect((await refusal(session.exportMerged())).parts.code).toBe("state");
   expect((await session.train(recipe)).final).toEqual(first.final);
+});
+
+test("images to stay the same on are told of, never measured, and part of what a saved run was made on", async () => {
+  const session = await withTarget();
+  const report = await session.loadData("keep", "any", known, 0);
+  expect(report).toMatchObject({ role: "keep", classes: [], count: 6, ownLabels: 0, mappable: [] });
+  expect(await session.mapClasses(report.id, {})).toEqual(report);
+  const events = listen(session);
+  const kept = { ...recipe, keep: 1, budget: "1" };
+  const result = await session.train(kept);
+  expect(result.after.sets.map(({ role }) => role)).toEqual(["target"]);
+  const reports = events.flatMap((event) => (event.kind === "step" ? [event.report] : []));
+  expect(reports.every(({ keep }) => keep !== undefined && keep >= 0)).toBe(true);
+  const saved = await session.saveRun();
+  expect(saved?.sets.map(({ role }) => role).sort()).toEqual(["keep", "target"]);
+  await session.removeData(report.id);
+  const other = await refusal(session.restoreRun(saved as NonNullable<typeof saved>));
+  expect(other.parts.code).toBe("state");
+  await session.loadData("keep", "any", known, 0);
+  expect((await session.restoreRun(saved as NonNullable<typeof saved>)).after).toEqual(result.after);
+});
+
+test.each<[Partial<Recipe>, string]>([
+  [{ budget: "5" }, "5 open gates"],
+  [{ method: "taps", granularity: "layer", budget: "3" }, "3 open gates"],
+])("a budget that cannot be kept is refused before anything is measured: %j", async (change, words) => {
+  const session = await withTarget();
+  const events = listen(session);
+  const failure = await refusal(session.train({ ...recipe, ...change }));
+  expect(failure.parts.code).toBe("bad-recipe");
+  expect(failure.message).toContain(words);
+  expect(events.filter(({ kind }) => kind === "before" || kind === "progress")).toEqual([]);
 });

@@ -1,17 +1,25 @@
 // The engine behind the protocol: holds the model, the data and the run of one session and lets the floors below do
 // the work. It runs in a worker under the studio and directly under the terminal.
 import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
-import type { Checkpoint } from "../checkpoint/types.ts";
-import { listImages } from "../dataset/list.ts";
+import { poolingsOf, textSpacePooling } from "../checkpoint/pooling.ts";
+import type { Checkpoint, Role } from "../checkpoint/types.ts";
+import { listImages, listUnlabelled } from "../dataset/list.ts";
 import { PixelStore } from "../dataset/pixels.ts";
 import type { DecodeImage, ResizeSpec } from "../dataset/types.ts";
 import { writeMerged } from "../export/merged.ts";
 import { Failure } from "../failure.ts";
+import { fingerprintOf } from "../fingerprint.ts";
 import { type Backend, openBackend } from "../tensor/backend.ts";
+import { throwIfFaulty } from "../tensor/faults.ts";
+import { fitsHalves } from "../tensor/frozen_matrix.ts";
+import { type OpenedText, openText } from "../text/tower.ts";
 import type { VitWeights } from "../vit/types.ts";
-import { loadVit } from "../vit/weights.ts";
+import { layerMatrices, loadVit, mayBeHalves } from "../vit/weights.ts";
 import { createRunControl, type RunControl } from "./control.ts";
+import { corruptedSet, validChoice } from "./corruptions.ts";
+import { evaluateSet } from "./evaluate.ts";
 import { cancelled, type Job, type Tick } from "./job.ts";
+import { namesOf } from "./judges.ts";
 import { estimateMemory } from "./memory.ts";
 import type {
   BackendChoice,
@@ -19,20 +27,34 @@ import type {
   ExportReport,
   ModelAnswers,
   ModelReport,
+  SavedRun,
   Session,
   SessionEvent,
-  SetRole,
   SourceFile,
   Task,
 } from "./protocol.ts";
 import { type Recipe, recipeSchema } from "./recipe.ts";
-import { evaluateRun, measureTarget, type Run, trainRun } from "./run.ts";
-import { type LoadedSet, measured, reportOn } from "./sets.ts";
+import {
+  evaluateRun,
+  measurePath,
+  measureTarget,
+  type Run,
+  restoreRun,
+  type Starts,
+  trainRun,
+} from "./run.ts";
+import { type AnySet, type LoadedSet, measured, measuredSets, reportOn, reportOnKept } from "./sets.ts";
+import { robustness, tradeOff } from "./trade_off.ts";
 
 interface Model {
   checkpoint: Checkpoint;
+  text: OpenedText;
   /** On the device; null until a device is open. */
   weights: VitWeights | null;
+  /** Numbers that lie on a GPU as f16 pairs. */
+  halves: number;
+  /** Of its files; null where it cannot be had. */
+  fingerprint: string | null;
 }
 
 /**
@@ -48,13 +70,18 @@ export function createEngine(decode: DecodeImage): Session {
   let backend: Backend | null = null;
   let model: Model | null = null;
   let run: Run | null = null;
-  const sets = new Map<string, LoadedSet>();
+  const sets = new Map<string, AnySet>();
   let lastSetId = 0;
 
   // One job at a time: a job waits for the one before it. Stop, pause and resume speak to the job that runs.
   let queue: Promise<unknown> = Promise.resolve();
   let current: AbortController | null = null;
   let control: RunControl | null = null;
+  /** The run that the device failed, as of its last good step. */
+  let kept: SavedRun | null = null;
+  /** Asked for so far; only the last one is worth measuring. */
+  let adjustments = 0;
+  let adjusting: AbortController | null = null;
 
   function exclusive<T>(
     status: Extract<SessionEvent, { kind: "status" }>["status"],
@@ -101,21 +128,39 @@ export function createEngine(decode: DecodeImage): Session {
   const needModel = () => need(model, "No model is loaded.", "Load a model first.");
   const needTarget = () =>
     need(
-      [...sets.values()].find((set) => set.role === "target"),
+      measuredSets(sets.values()).find(({ role }) => role === "target"),
       "No target images are loaded.",
       "Load a folder of target images first.",
     );
+  /** The set that is made of the target's images. */
+  const corruptedOne = () => [...sets.values()].find(({ corruption }) => corruption);
   const needSet = (id: string) => need(sets.get(id), "This data set is not loaded.", "Load it again.");
 
-  /** What the classes of a set can count as. */
-  function namesFor(role: SetRole): string[] {
-    if (role === "retention") return model?.checkpoint.architecture.labels ?? [];
-    return [...sets.values()].find((set) => set.role === "target")?.images.classes ?? [];
+  const ownLabels = () => model?.checkpoint.architecture.labels ?? [];
+
+  /** What the classes of a set can count as. Where the model has no labels of its own, retention's are its own. */
+  function namesFor(set: LoadedSet): string[] {
+    if (set.role !== "retention")
+      return [...sets.values()].find(({ role }) => role === "target")?.images.classes ?? [];
+    return model && ownLabels().length === 0 ? set.images.classes : ownLabels();
   }
 
-  function forgetRun() {
+  const reportOf = (set: AnySet) =>
+    set.role === "keep" ? reportOnKept(set) : reportOn(set, namesFor(set), ownLabels());
+
+  /** Where runs start, until something they are made of changes: those of a row measure the same "before" once. */
+  const starts: Starts = new Map();
+
+  function replaceRun(next: Run | null) {
     run?.dispose();
-    run = null;
+    run = next;
+    kept = null;
+  }
+
+  /** Something that runs are made of has changed. */
+  function forgetRun() {
+    replaceRun(null);
+    starts.clear();
   }
 
   async function device(): Promise<Backend> {
@@ -133,7 +178,7 @@ export function createEngine(decode: DecodeImage): Session {
   }
 
   /** Decodes a set for a model, remembering what cannot be read. */
-  async function cutPixels(set: LoadedSet, spec: ResizeSpec, job: Job): Promise<() => void> {
+  async function cutPixels(set: AnySet, spec: ResizeSpec, job: Job): Promise<() => void> {
     const store = new PixelStore(set.images, spec, decode);
     const tick = job.progress("data", `Reading images of ${set.name}`);
     const all = set.images.items.map((_, i) => i);
@@ -145,43 +190,87 @@ export function createEngine(decode: DecodeImage): Session {
   }
 
   /** Decodes what has not been decoded yet. */
-  async function preparePixels(set: LoadedSet, job: Job): Promise<void> {
+  async function preparePixels(set: AnySet, job: Job): Promise<void> {
     if (!model || set.pixels) return;
     const keep = await cutPixels(set, model.checkpoint.preprocessing, job);
     keep();
   }
 
-  /** Reads every weight once, so that a damaged one is found before the model takes the other's place. */
-  async function checkWeights(checkpoint: Checkpoint, job: Job): Promise<void> {
+  /**
+   * Reads every weight once, so that a damaged one is found before the model takes the other's place.
+   * @returns how many numbers a GPU will hold as f16 pairs
+   */
+  async function checkWeights(checkpoint: Checkpoint, job: Job): Promise<number> {
     const tick = job.progress("model", `Checking the weights of ${checkpoint.name}`);
     const roles = [...checkpoint.roles.keys()];
+    const { architecture } = checkpoint;
+    const matrices = mayBeHalves(architecture) ? layerMatrices(architecture) : [];
+    const halves = new Set(matrices.flat());
+    const fitting = new Map<Role, number>();
     for (const [i, role] of roles.entries()) {
-      await checkpoint.read(role);
+      const values = await checkpoint.read(role);
+      if (halves.has(role) && fitsHalves(values)) fitting.set(role, values.length);
       tick(i + 1, roles.length);
     }
+    return matrices
+      .filter((parts) => parts.every((role) => fitting.has(role)))
+      .flat()
+      .reduce((sum, role) => sum + (fitting.get(role) ?? 0), 0);
   }
 
-  function modelReport(checkpoint: Checkpoint): ModelReport {
-    const { name, architecture, preprocessing, questions, table, roles } = checkpoint;
+  function modelReport({ checkpoint, text: { tower, problem }, fingerprint }: Model): ModelReport {
+    const { name, architecture, preprocessing, questions, notes, table, source } = checkpoint;
     let parameters = 0;
-    for (const { shape } of roles.values()) parameters += shape.reduce((a, b) => a * b, 1);
-    return { name, architecture, preprocessing, parameters, questions, table };
+    for (const { pieces } of source.tensors) for (const { count } of pieces) parameters += count;
+    const poolings = poolingsOf(architecture);
+    const text = { available: tower !== null && textSpacePooling(architecture) !== null, problem };
+    return {
+      name,
+      architecture,
+      preprocessing,
+      parameters,
+      poolings,
+      text,
+      questions,
+      notes,
+      table,
+      licence: licenceOf(source.config),
+      fingerprint,
+    };
+  }
+
+  /** What a run needs of what is loaded. */
+  async function runInput(recipe: Recipe, job: Job) {
+    const valid = validRecipe(recipe);
+    const { checkpoint, text, fingerprint } = needModel();
+    const target = needTarget();
+    for (const set of sets.values()) await preparePixels(set, job);
+    const weights = await network();
+    const all = measuredSets(sets.values());
+    const kept = [...sets.values()].filter((set) => set.role === "keep");
+    return { weights, checkpoint, text, fingerprint, target, sets: all, kept, recipe: valid, job };
   }
 
   return {
     open: (choice: BackendChoice) =>
       exclusive("loading", async () => {
-        const opened = await openBackend(choice);
         // Tensors belong to the backend they were made on: everything on the old one is made anew when needed.
-        forgetRun();
-        model?.weights?.dispose();
-        if (model) model.weights = null;
+        const letGo = () => {
+          forgetRun();
+          model?.weights?.dispose();
+          if (model) model.weights = null;
+        };
+        // Another GPU device takes the old one's place in tfjs, which then finds nothing that was on it to dispose of.
+        if (backend?.name === "webgpu" && choice !== "wasm") letGo();
+        const opened = await openBackend(choice);
+        letGo();
         await backend?.close();
         backend = opened;
         opened.lost?.then((reason) => {
           if (backend !== opened) return;
           backend = null;
           run = null;
+          starts.clear();
           if (model) model.weights = null;
           emit({
             kind: "failure",
@@ -203,21 +292,28 @@ export function createEngine(decode: DecodeImage): Session {
     loadModel: (files: SourceFile[], answers: ModelAnswers) =>
       exclusive("loading", async (job) => {
         const checkpoint = await openCheckpoint(files, answers);
-        await checkWeights(checkpoint, job);
+        const halves = await checkWeights(checkpoint, job);
+        const text = await openText(checkpoint.source, files, checkpoint.architecture.activation);
+        const fingerprint = await fingerprintOf(files);
         // Pixels there are were cut for the other model, and a set that came first has never been decoded.
         const cut: (() => void)[] = [];
-        for (const set of sets.values()) cut.push(await cutPixels(set, checkpoint.preprocessing, job));
+        for (const set of sets.values())
+          if (!set.corruption) cut.push(await cutPixels(set, checkpoint.preprocessing, job));
         forgetRun();
         model?.weights?.dispose();
-        model = { checkpoint, weights: null };
+        model = { checkpoint, text, weights: null, halves, fingerprint };
         for (const keep of cut) keep();
-        return modelReport(checkpoint);
+        return modelReport(model);
       }),
 
     loadData: (role, name, files, seed) =>
       exclusive("loading", async (job) => {
-        const images = await listImages(name, files, { seed, needsSplit: role === "target" });
-        const set: LoadedSet = {
+        const images =
+          role === "keep"
+            ? await listUnlabelled(name, files)
+            : await listImages(name, files, { seed, needsSplit: role === "target" });
+        const fingerprint = await fingerprintOf(files);
+        const set: AnySet = {
           id: `set-${++lastSetId}`,
           role,
           name,
@@ -225,25 +321,47 @@ export function createEngine(decode: DecodeImage): Session {
           byHand: new Map(),
           unreadable: new Set(),
           pixels: null,
+          // Another draw of the validation images is another set.
+          fingerprint: fingerprint && images.splitOrigin === "drawn" ? `${fingerprint}-${seed}` : fingerprint,
         };
         await preparePixels(set, job);
         for (const other of [...sets.values()])
           if (other.role === role && (role === "target" || other.name === name)) sets.delete(other.id);
         sets.set(set.id, set);
+        const corrupted = corruptedOne();
+        if (set.role === "target" && corrupted?.corruption)
+          sets.set(corrupted.id, corruptedSet(corrupted.id, set as LoadedSet, corrupted.corruption));
         forgetRun();
-        return reportOn(set, namesFor(role));
+        return reportOf(set);
+      }),
+
+    corrupt: (choice) =>
+      exclusive("loading", async () => {
+        const valid = choice && validChoice(choice);
+        const target = valid && needTarget();
+        const old = corruptedOne();
+        if (old) sets.delete(old.id);
+        forgetRun();
+        if (!target) return null;
+        const set = corruptedSet(old?.id ?? `set-${++lastSetId}`, target, valid);
+        sets.set(set.id, set);
+        return reportOn(set, namesFor(set), ownLabels());
       }),
 
     removeData: (id) =>
       exclusive("loading", async () => {
-        sets.delete(needSet(id).id);
+        const { role } = needSet(id);
+        sets.delete(id);
+        const corrupted = corruptedOne();
+        if (role === "target" && corrupted) sets.delete(corrupted.id);
         forgetRun();
       }),
 
     mapClasses: (id, mapping) =>
       exclusive("loading", async () => {
         const set = needSet(id);
-        const names = namesFor(set.role);
+        if (set.role === "keep") return reportOnKept(set);
+        const names = namesFor(set);
         for (const [className, counterpart] of Object.entries(mapping)) {
           if (
             !set.images.classes.includes(className) ||
@@ -261,41 +379,72 @@ export function createEngine(decode: DecodeImage): Session {
           set.byHand.set(className, counterpart);
         // Asked without a mapping, this is only a question.
         if (Object.keys(mapping).length > 0) forgetRun();
-        return reportOn(set, names);
+        return reportOn(set, names, ownLabels());
       }),
 
     estimateMemory: async (recipe) => {
-      const { checkpoint } = needModel();
-      return estimateMemory(checkpoint.architecture, modelReport(checkpoint).parameters, validRecipe(recipe));
+      const loaded = needModel();
+      const { parameters } = modelReport(loaded);
+      const halves = backend?.name === "webgpu" ? loaded.halves : 0;
+      return estimateMemory(loaded.checkpoint.architecture, parameters, validRecipe(recipe), halves);
     },
 
-    train: (recipe) =>
+    evaluate: (id, head, recipe) =>
+      exclusive("evaluating", async (job) => {
+        const { checkpoint, text } = needModel();
+        const set = needSet(id);
+        if (set.role === "keep" || (set.role === "target") !== (head === "linear" || head === "knn")) {
+          throw new Failure({
+            code: "bad-data",
+            what: `A set of ${set.role} images is not measured by the head "${head}".`,
+            where: set.name,
+            remedy: "Load it as target for linear and knn, as retention for own and zero-shot.",
+          });
+        }
+        await preparePixels(set, job);
+        const input = { weights: await network(), checkpoint, text, recipe: validRecipe(recipe), job };
+        return evaluateSet(input, set, head);
+      }),
+
+    train: (recipe, from) =>
       exclusive("training", async (job) => {
-        const valid = validRecipe(recipe);
-        const { checkpoint } = needModel();
-        const target = needTarget();
-        for (const set of sets.values()) await preparePixels(set, job);
-        const weights = await network();
+        const input = await runInput(recipe, job);
+        // A run needs the memory more than the toggles of the one before it do.
+        for (const entries of run?.entries.values() ?? []) entries.clear();
         control = createRunControl();
+        kept = null;
+        const keep = (saved: SavedRun) => {
+          kept = saved;
+        };
         let trained: Run;
         try {
-          trained = await trainRun({
-            weights,
-            checkpoint,
-            target,
-            sets: [...sets.values()],
-            recipe: valid,
-            job,
-            control,
-          });
+          trained = await trainRun({ ...input, starts, control, from, keep });
+        } catch (error) {
+          // What a lost device breaks on its way is no news beside its loss.
+          if (backend?.name === "webgpu") throwIfFaulty();
+          throw error;
         } finally {
           control = null;
         }
         // Only now: a run that failed or was cancelled leaves the one before it as it was.
-        forgetRun();
-        run = trained;
+        replaceRun(trained);
         return trained.result;
       }),
+
+    saveRun: async () => {
+      if (control) return control.save();
+      return kept ?? (run ? run.save() : null);
+    },
+
+    restoreRun: (saved) =>
+      exclusive("loading", async (job) => {
+        const restored = await restoreRun(await runInput(saved.recipe, job), saved);
+        replaceRun(restored);
+        return restored.result;
+      }),
+
+    measurePath: (strengths, limit) =>
+      exclusive("evaluating", async (job) => measurePath(needRun(), strengths, limit, job)),
 
     pause: async () => control?.pause(),
     resume: async () => control?.resume(),
@@ -304,8 +453,11 @@ export function createEngine(decode: DecodeImage): Session {
       else current?.abort();
     },
 
-    adjust: (open, strength) =>
-      exclusive("evaluating", async (job) => {
+    adjust: (open, strength) => {
+      const mine = ++adjustments;
+      adjusting?.abort();
+      return exclusive("evaluating", async (job) => {
+        if (mine !== adjustments) throw cancelled("Measuring");
         const trained = needRun();
         if (open.length !== trained.result.gates.length || !(strength >= 0 && strength <= 1)) {
           throw new Failure({
@@ -314,10 +466,19 @@ export function createEngine(decode: DecodeImage): Session {
             remedy: "Give one entry a gate, and a strength from 0 to 1.",
           });
         }
-        const evaluation = await evaluateRun(trained, { open, strength }, job);
-        trained.applied = { open, strength };
-        return evaluation;
-      }),
+        adjusting = current;
+        try {
+          const evaluation = await evaluateRun(trained, { open, strength }, job);
+          trained.applied = { open, strength };
+          return evaluation;
+        } finally {
+          adjusting = null;
+        }
+      });
+    },
+
+    tradeOff: () => exclusive("evaluating", (job) => tradeOff(needRun(), job)),
+    robustness: () => exclusive("evaluating", (job) => robustness(needRun(), job)),
 
     exportMerged: () =>
       exclusive("exporting", async (job): Promise<ExportReport> => {
@@ -331,13 +492,18 @@ export function createEngine(decode: DecodeImage): Session {
         changes.set("head.weight", head.weight);
         changes.set("head.bias", head.bias);
         tick(1, 3);
-        const written = await writeMerged(checkpoint, changes, target.images.classes);
+        const written = await writeMerged(
+          checkpoint,
+          changes,
+          target.images.classes,
+          trained.network.pooling,
+        );
         tick(2, 3);
         // The file itself is opened and scored before it is offered, so that what is taken home is what was measured.
-        const again = await openCheckpoint(written.files, {});
+        const again = await readBack(written.files, checkpoint);
         const weights = await loadVit(again.architecture, again.preprocessing, again.read);
         try {
-          const check = await measureTarget(weights, target, job);
+          const check = await measureTarget(weights, trained, job);
           tick(3, 3);
           return { ...written, check };
         } finally {
@@ -347,7 +513,10 @@ export function createEngine(decode: DecodeImage): Session {
 
     image: async (id, index) => {
       const set = needSet(id);
-      const item = set.images.items[measured(set, namesFor(set.role)).indices[index] ?? -1];
+      if (set.role === "keep")
+        return need(set.images.items[index], "There is no such image.", "Load it again.").read();
+      const names = run ? namesOf(run.network, set) : namesFor(set);
+      const item = set.images.items[measured(set, names).indices[index] ?? -1];
       return need(item, "There is no such image.", "Evaluate again.").read();
     },
 
@@ -360,6 +529,27 @@ export function createEngine(decode: DecodeImage): Session {
   function needRun(): Run {
     return need(run, "Nothing has been trained yet.", "Start a run first.");
   }
+}
+
+/** Opens an exported model; what its files have no place for (timm's heads, OpenCLIP's activation) is answered as used. */
+async function readBack(
+  files: SourceFile[],
+  { architecture, preprocessing }: Checkpoint,
+): Promise<Checkpoint> {
+  const again = await openCheckpoint(files, {});
+  if (again.questions.length === 0) return again;
+  const { heads, activation, layerNormEps, imageSize } = architecture;
+  const { mean, std, interpolation, resize } = preprocessing;
+  const edge = resize.mode === "exact" ? resize.height : resize.edge;
+  const used = { heads, activation, layerNormEps, imageSize, mean, std, interpolation, resize: edge };
+  const open = again.questions.map(({ key }) => [key, used[key]]);
+  return openCheckpoint(files, Object.fromEntries(open));
+}
+
+/** The licence that a config names. */
+function licenceOf(config: Record<string, unknown> | null): string | null {
+  const named = config?.license ?? config?.licence;
+  return typeof named === "string" && named.trim() !== "" ? named.trim().slice(0, 200) : null;
 }
 
 function validRecipe(recipe: Recipe): Recipe {

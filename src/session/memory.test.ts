@@ -16,6 +16,7 @@ const base: Architecture = {
   layerNormEps: 1e-12,
   qkvBias: true,
   prefixTokens: 1,
+  pooling: "cls",
   labels: null,
 };
 const tiny: Architecture = {
@@ -44,6 +45,15 @@ test("a tiny network, counted by hand", () => {
   expect(bytes).toBe(40_000 + 33_792 + 20_480 + 147_968 + 39_168 + 24_576);
 });
 
+test("weights that lie as f16 pairs take two bytes each, and no other part changes", () => {
+  const recipe = { ...defaultRecipe, rank: 2, batch: 4 };
+  const whole = estimateMemory(tiny, 10_000, recipe);
+  const halves = estimateMemory(tiny, 10_000, recipe, 2 * 4224);
+  expect(halves.parts[0]).toEqual({ label: "Frozen weights", bytes: 40_000 - 2 * 2 * 4224 });
+  expect(halves.parts.slice(1)).toEqual(whole.parts.slice(1));
+  expect(whole.bytes - halves.bytes).toBe(2 * 2 * 4224);
+});
+
 test("what is not adapted costs no weights of its own", () => {
   const of = (targetModules: "both" | "attention" | "mlp", label: string) =>
     estimateMemory(tiny, 0, { ...defaultRecipe, rank: 2, targetModules }).parts.find(
@@ -59,4 +69,25 @@ test("ViT-B/16 at batch 32 stays inside 6 GB, as designed for", () => {
   const { bytes } = estimateMemory(base, 86_567_656, { ...defaultRecipe, batch: 32 });
   expect(bytes).toBeLessThan(6e9);
   expect(bytes).toBeGreaterThan(3e9);
+  const halves = 12 * (4 * 768 ** 2 + 2 * 768 * 3072);
+  expect(bytes).toBe(4_640_189_344);
+  expect(estimateMemory(base, 86_567_656, { ...defaultRecipe, batch: 32 }, halves).bytes).toBe(4_470_320_032);
+});
+
+test("whole matrices, a probe and a teacher are counted as what they are", () => {
+  const of = (change: Partial<typeof defaultRecipe>) =>
+    Object.fromEntries(
+      estimateMemory(tiny, 0, { ...defaultRecipe, rank: 2, batch: 4, ...change }).parts.map(
+        ({ label, bytes }) => [label, bytes],
+      ),
+    );
+  const learned = "Adapters, gradients, optimiser";
+  expect(of({ method: "taps" })[learned]).toBe(2 * 4224 * 5 * 4);
+  // Beside the matrices: 3 x 16 x 24 of the patch map, 17 positions, and 9 x 24 + 40 numbers a layer.
+  expect(of({ method: "full", targetModules: "mlp" })[learned]).toBe((2 * 4224 + 1152 + 408 + 512) * 5 * 4);
+  // A magnitude for each row of the six matrices: 4 x 24 + 40 + 24.
+  expect(of({ method: "dora" })[learned]).toBe(2 * (640 + 160) * 4 * 4);
+  expect(of({ method: "linear" })).toMatchObject({ [learned]: 0, Activations: 0 });
+  expect(of({ keep: 1 })["Frozen model's features"]).toBe(4 * 4 * 24 * 4);
+  expect(of({})["Frozen model's features"]).toBeUndefined();
 });

@@ -1,6 +1,7 @@
 // The one typed protocol. `Session` is what the engine does, whether it runs in this thread (terminal, tests) or
 // in a worker behind `client.ts` (studio). Everything here survives `postMessage`: plain data, Blobs, typed arrays.
 import type { Gate } from "../adaptation/types.ts";
+import type { Pooling } from "../checkpoint/pooling.ts";
 import type {
   Architecture,
   ModelAnswers,
@@ -9,11 +10,14 @@ import type {
   TensorRow,
 } from "../checkpoint/types.ts";
 import type { DataIssue, Split } from "../dataset/types.ts";
+import type { Change } from "../evaluation/change.ts";
+import type { Robustness, RobustnessPoint } from "../evaluation/robustness.ts";
 import type { Score } from "../evaluation/types.ts";
 import type { FailureParts } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
 import type { TrainingFrame, TrainingReport } from "../training/types.ts";
-import type { Recipe } from "./recipe.ts";
+import type { CorruptionChoice } from "./corruption_choice.ts";
+import type { Head, Recipe } from "./recipe.ts";
 
 export type {
   Activation,
@@ -25,7 +29,8 @@ export type {
 } from "../checkpoint/types.ts";
 export type { DataIssue, Split } from "../dataset/types.ts";
 export type { SourceFile } from "../source_file.ts";
-export type { Recipe } from "./recipe.ts";
+export type { CorruptionChoice } from "./corruption_choice.ts";
+export type { Head, Recipe } from "./recipe.ts";
 
 export type BackendChoice = "auto" | "webgpu" | "wasm";
 
@@ -43,29 +48,50 @@ export interface ModelReport {
   architecture: Architecture;
   preprocessing: Preprocessing;
   parameters: number;
+  /** Every pooling the network can give; `architecture.pooling` is its own. */
+  poolings: Pooling[];
   questions: OpenQuestion[];
+  /** What can answer for the model, beside a linear head and k-NN. */
+  text: { available: boolean; problem: string | null };
+  /** What was chosen from the files that the person may want to know, one sentence each. */
+  notes: string[];
   table: TensorRow[];
+  /** As its config names it; null where it does not. */
+  licence: string | null;
+  /** Of its files (fingerprint.ts); null where it cannot be had. */
+  fingerprint: string | null;
 }
 
-/** target: what is learned · ood: same classes, other style · retention: what the model knew, by its own classifier. */
+/** target: what is learned · ood: same classes, other style · retention: what the model knew. */
 export type SetRole = "target" | "ood" | "retention";
+/** keep: images without classes on which the network is to stay as it was, where the recipe keeps it near that; they are
+ *  trained on and never measured. */
+export type DataRole = SetRole | "keep";
 
 export interface DataReport {
   id: string;
-  role: SetRole;
+  role: DataRole;
   name: string;
+  /** Empty where images need no class. */
   classes: {
     name: string;
     counts: Record<Split, number>;
-    /** Target class (OOD) or label of the model's own classifier (retention) this counts as; null: left out. */
+    /** Target class (OOD) or label of the model's own classifier (retention) this counts as; null: left out. Where
+     *  the model has no classifier, retention's classes count as themselves. */
     mapsTo: string | null;
   }[];
-  /** Names that a class can be mapped to; empty for the target. */
+  /** Names that a class can be mapped to; empty where classes count as themselves. */
   mappable: string[];
+  /** Of a target: how many of its classes are labels of the model's own classifier; 0 for other sets. */
+  ownLabels: number;
   splitOrigin: "folders" | "drawn" | "none";
   issues: DataIssue[];
-  /** Images in all. */
+  /** Images in all, without those that cannot be read. */
   count: number;
+  /** Of its files (fingerprint.ts); null where it cannot be had. */
+  fingerprint: string | null;
+  /** How it is made of the target's images; null where it was loaded. */
+  corruption: CorruptionChoice | null;
 }
 
 /** One gate: a block, a layer or a matrix. Order is layer by layer, attention before MLP, q k v o fc1 fc2. */
@@ -79,6 +105,41 @@ export interface SetAccuracy extends Score {
   id: string;
   role: SetRole;
   name: string;
+  /** What answered: for target and OOD the recipe's head; for retention the model's own classifier, or where it has
+   *  none its text tower, or else (and always under a k-NN head) k-NN. */
+  judge: Head;
+  /** Of a set made of corruptions each of them, of which the set is the mean; empty for others. Its interval counts
+   *  every picture once, however often it was corrupted. */
+  parts: SetPart[];
+  /** Against the answers before training; null for those answers themselves. */
+  change: Change | null;
+  /** How well certainty tells this set from the target; null for the target itself. */
+  detection: Detection | null;
+}
+
+/** Accuracy under one corruption. */
+export interface SetPart {
+  name: string;
+  count: number;
+  correct: number;
+  accuracy: number;
+  interval: [number, number];
+}
+
+/**
+ * OOD detection. In distribution are the target's held-out images, out of it this set's, all answered by the target's
+ * classifier: AUROC of how sure it is, 0.5 being a coin.
+ */
+export interface Detection {
+  /** What is strange: classes that the target does not have, or only the style of those that it has. Of a retention
+   *  set only images of other classes count, where it has some. */
+  strange: "classes" | "style";
+  /** Images out of distribution. */
+  count: number;
+  /** By the largest softmax probability; under a k-NN head by the share of the vote. */
+  confidence: number;
+  /** By the energy of the logits; null where there are none (k-NN). */
+  energy: number | null;
 }
 
 export interface Evaluation {
@@ -89,7 +150,8 @@ export interface Evaluation {
   strength: number;
 }
 
-/** A point of the live curves. OOD and retention are measured on at most 64 images a set while training. */
+/** A point of the live curves. OOD and retention are measured on at most 64 images a set while training, k-NN with at
+ *  most 256 that vote. */
 export interface AccuracyPoint {
   step: number;
   epoch: number;
@@ -108,10 +170,65 @@ export interface RunResult {
   final: GateFrame;
   before: Evaluation;
   after: Evaluation;
-  /** False when the person stopped it before the last step. */
+  /** False when it ended before the last step: the person stopped it, or `failure` did. */
   complete: boolean;
+  /** Why the numbers ended it; all else is of the last good step before, which the run went back to. */
+  failure?: FailureParts;
   steps: number;
   seconds: number;
+}
+
+/** Accuracies along the way from before (0) to after (1), all on the same images: WiSE-FT's path. */
+export interface PathPoint {
+  strength: number;
+  sets: { role: SetRole; name: string; accuracy: number }[];
+}
+
+/** Accuracies with so many blocks open, in the order of `TradeOff.sets`. */
+export interface TradeOffPoint {
+  open: Uint8Array;
+  accuracies: number[];
+}
+
+/** What each number of open blocks is worth, closed from the lowest score upwards, at full strength. */
+export interface TradeOff {
+  /** `count` images are measured at each point, of the target validation images; `before` is the accuracy on the very
+   *  same images before training. */
+  sets: { id: string; role: SetRole; name: string; count: number; before: number }[];
+  /** Fewest blocks first. */
+  points: TradeOffPoint[];
+  /** Place of the point with the fewest blocks within one standard error of the best target accuracy (evaluation/knee.ts);
+   *  null until all points are there. */
+  knee: number | null;
+  complete: boolean;
+}
+
+/** What an OOD set gains beyond what the target's gain lets one expect (evaluation/robustness.ts). */
+export interface SetRobustness extends Robustness {
+  id: string;
+  name: string;
+  /** Before, a quarter, a half, three quarters of what is applied, and all of it. */
+  points: RobustnessPoint[];
+}
+
+/** A run as it stood between two steps, or after the last: to be gone on with, or looked at again, later. */
+export interface SavedRun {
+  version: 1;
+  recipe: Recipe;
+  /** Fingerprints of what it was made on: the model, and each set by role and name. */
+  model: string | null;
+  sets: { role: DataRole; name: string; fingerprint: string | null }[];
+  step: number;
+  steps: number;
+  /** Seconds that it took so far. */
+  seconds: number;
+  before: Evaluation;
+  /** Accuracy of the starting head on the validation images, where the start found it. */
+  validation: number | null;
+  /** What it came to; null while it was under way. */
+  result: RunResult | null;
+  /** The trainer's snapshot, a safetensors file. */
+  snapshot: Blob;
 }
 
 export interface ExportedFile {
@@ -139,31 +256,61 @@ export type SessionEvent =
   | { kind: "step"; report: StepReport }
   | { kind: "gates"; frame: GateFrame }
   | { kind: "accuracy"; point: AccuracyPoint }
+  /** The sets of an adjustment that have been measured so far. */
+  | { kind: "measured"; evaluation: Evaluation }
+  | { kind: "tradeOff"; tradeOff: TradeOff }
   | { kind: "status"; status: "idle" | "loading" | "training" | "paused" | "evaluating" | "exporting" }
   | { kind: "notice"; text: string }
   | { kind: "failure"; failure: FailureParts };
 
 /**
  * One person's session: a model, data, a run. Every method rejects with Failure and leaves what was loaded untouched
- * when it does. Methods other than pause, resume, stop and image wait for the one before them to end.
+ * when it does. Methods other than pause, resume, stop, saveRun and image wait for the one before them to end.
  */
 export interface Session {
   open(choice: BackendChoice): Promise<DeviceReport>;
   loadModel(files: SourceFile[], answers: ModelAnswers): Promise<ModelReport>;
-  /** Adds a set; a new target replaces the old one, an OOD or retention set is added under its name. */
-  loadData(role: SetRole, name: string, files: SourceFile[], seed: number): Promise<DataReport>;
+  /** Adds a set; a new target replaces the old one, any other set is added under its name. */
+  loadData(role: DataRole, name: string, files: SourceFile[], seed: number): Promise<DataReport>;
+  /**
+   * Adds an OOD set made of the target's held-out images under corruptions, or replaces the one there is; null takes it
+   * away. A new target brings its own.
+   */
+  corrupt(choice: CorruptionChoice | null): Promise<DataReport | null>;
   removeData(id: string): Promise<void>;
   /** Maps an OOD or retention set's classes by hand; null leaves a class out. */
   mapClasses(id: string, mapping: Record<string, string | null>): Promise<DataReport>;
   estimateMemory(recipe: Recipe): Promise<MemoryEstimate>;
-  /** Probe, before, training, after. Resolves when done or stopped; news come as events. */
-  train(recipe: Recipe): Promise<RunResult>;
+  /**
+   * The frozen model on one set: a target by "linear" (a probe) or "knn", a retention set by "own" or "zero-shot".
+   * The recipe says how the probe reads, how many neighbours vote and which prompts are used.
+   */
+  evaluate(id: string, head: Head, recipe: Recipe): Promise<SetAccuracy>;
+  /**
+   * Probe, before, training, after. Resolves when done or stopped; news come as events.
+   * @param from a run that was saved under way, on the same model and data: it goes on where it stood
+   */
+  train(recipe: Recipe, from?: SavedRun): Promise<RunResult>;
+  /**
+   * The run as it stands at the next boundary between two steps, as it ended, or, where the device failed under it, as
+   * of its last good step; null without one.
+   */
+  saveRun(): Promise<SavedRun | null>;
+  /** Takes up a run that had ended, on the same model and data, so that it can be adjusted and exported. */
+  restoreRun(saved: SavedRun): Promise<RunResult>;
+  /** Accuracies with these shares of the change, on at most `limit` images a set. What is applied stays as it is. */
+  measurePath(strengths: number[], limit: number): Promise<PathPoint[]>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   /** Ends the run after the current step (or cancels loading, evaluating, exporting). */
   stop(): Promise<void>;
-  /** Opens and closes gates by hand and scales the change, after training; `sets` limits what is evaluated. */
+  /** Opens and closes gates by hand and scales the change, after training. Ends an adjustment that is still being
+   *  measured, which then rejects as cancelled; sets are told of as they are done. */
   adjust(open: Uint8Array, strength: number): Promise<Evaluation>;
+  /** Every number of open blocks of the run, by score; each point also comes as an event. What is applied stays. */
+  tradeOff(): Promise<TradeOff>;
+  /** Robustness of what is applied, for each OOD set, on all held-out images. */
+  robustness(): Promise<SetRobustness[]>;
   exportMerged(): Promise<ExportReport>;
   /** The file of the n-th held-out image of a set, for showing. */
   image(id: string, index: number): Promise<Blob>;

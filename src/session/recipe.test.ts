@@ -1,6 +1,15 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { defaultRecipe, type Recipe, recipeSchema, recipeWords } from "./recipe.ts";
+import {
+  applies,
+  defaultRecipe,
+  methodWords,
+  opensAt,
+  type Recipe,
+  recipeSchema,
+  recipeWords,
+  selectionWords,
+} from "./recipe.ts";
 
 test("the defaults are those of the method", () => {
   expect(defaultRecipe).toMatchObject({ method: "selective", granularity: "block", tau: 0.1, lambda: 1 });
@@ -30,7 +39,10 @@ test.each<[keyof Recipe, unknown]>([
   ["learningRate", 0],
   ["seed", -1],
   ["seed", 2 ** 32],
-  ["method", "full"],
+  ["method", "adalora"],
+  ["select", "best"],
+  ["keep", -1],
+  ["fullLearningRate", 0],
   ["granularity", "head"],
   ["augmentation", ""],
 ])("%s refuses %s, by its name", (key, value) => {
@@ -50,4 +62,48 @@ test("whatever comes from outside is a recipe inside the bounds, or none", () =>
       expect(Object.keys(result.data).sort()).toEqual(Object.keys(defaultRecipe).sort());
     }),
   );
+});
+
+test("every method and every choice has its words", () => {
+  expect(Object.keys(methodWords)).toEqual(recipeSchema.shape.method.unwrap().options);
+  expect(Object.keys(selectionWords)).toEqual(recipeSchema.shape.select.unwrap().options);
+  for (const { explanation } of Object.values(methodWords)) expect(explanation).toMatch(/\.$/);
+});
+
+test.each<[Partial<Recipe>, (keyof Recipe)[]]>([
+  [{}, ["fullLearningRate"]],
+  [{ budget: "3" }, ["fullLearningRate", "lambda", "tau"]],
+  [{ select: "random" }, ["fullLearningRate", "lambda", "scoreLearningRate", "tau"]],
+  [{ method: "l0" }, ["fullLearningRate", "select", "tau"]],
+  [{ method: "taps" }, ["alpha", "learningRate", "rank"]],
+  [
+    { method: "lora", budget: "3" },
+    ["budget", "fullLearningRate", "lambda", "scoreLearningRate", "select", "settle", "tau", "warmup"],
+  ],
+  [
+    { method: "linear" },
+    [
+      "alpha",
+      "budget",
+      "fullLearningRate",
+      "granularity",
+      "headTrains",
+      "keep",
+      "lambda",
+      "learningRate",
+      "rank",
+    ].concat(["scoreLearningRate", "select", "settle", "targetModules", "tau", "warmup"]) as (keyof Recipe)[],
+  ],
+])("%j has no use for %j", (change, idle) => {
+  const recipe = { ...defaultRecipe, ...change };
+  const keys = Object.keys(defaultRecipe) as (keyof Recipe)[];
+  expect(keys.filter((key) => !applies(key, recipe)).sort()).toEqual(idle);
+});
+
+test("a score opens at tau only where nothing ranks it", () => {
+  expect(opensAt(defaultRecipe)).toBe(0.1);
+  expect(opensAt({ ...defaultRecipe, budget: "3" })).toBeNull();
+  expect(opensAt({ ...defaultRecipe, select: "last" })).toBeNull();
+  expect(opensAt({ ...defaultRecipe, method: "l0" })).toBe(0);
+  expect(opensAt({ ...defaultRecipe, method: "full" })).toBeNull();
 });

@@ -1,82 +1,153 @@
-// One run from start to end: the linear probe, which is the "before", the training, and the "after".
-import type { Checkpoint } from "../checkpoint/types.ts";
-import { extractFeatures, predict } from "../evaluation/predict.ts";
+// One run from start to end: the classifier it starts from, which is the "before", the training, and the "after".
+import { budgetOf } from "../adaptation/budget.ts";
+import { listGates } from "../adaptation/gates.ts";
+import { traitsOf } from "../adaptation/methods.ts";
+import type { Checkpoint, Role } from "../checkpoint/types.ts";
+import { changeOf } from "../evaluation/change.ts";
+import { auroc } from "../evaluation/detection.ts";
+import { Entries, type Standing as LayerWords, layersToKeep } from "../evaluation/entries.ts";
+import { predict } from "../evaluation/predict.ts";
 import { score } from "../evaluation/score.ts";
+import type { Answers } from "../evaluation/types.ts";
 import { Failure } from "../failure.ts";
-import { linearProbe } from "../training/probe.ts";
+import type { OpenedText } from "../text/tower.ts";
+import { readSnapshot, writeSnapshot } from "../training/snapshot_file.ts";
 import { createTrainer } from "../training/trainer.ts";
-import type { HeadArrays, Trainer } from "../training/types.ts";
-import { linearClassifier, ownClassifier, uploadHead } from "../vit/classifier.ts";
-import type { EffectiveWeights, VitWeights } from "../vit/types.ts";
+import type { HeadArrays, Trainer, TrainerSnapshot } from "../training/types.ts";
+import { ownClassifier } from "../vit/classifier.ts";
+import { tokensPerImage } from "../vit/forward.ts";
+import type { VitWeights } from "../vit/types.ts";
 import type { RunControl } from "./control.ts";
+import { choosePooling, freshHead, startHead } from "./heads.ts";
 import { cancelled, type Job } from "./job.ts";
-import type { AccuracyPoint, Evaluation, RunResult, SetAccuracy } from "./protocol.ts";
+import {
+  answer,
+  answerTwice,
+  batchFor,
+  judgeOf,
+  type Network,
+  namesOf,
+  type Question,
+  questionOf,
+  type Standing,
+  strangers,
+} from "./judges.ts";
+import type {
+  AccuracyPoint,
+  Detection,
+  Evaluation,
+  PathPoint,
+  RunResult,
+  SavedRun,
+  SetAccuracy,
+} from "./protocol.ts";
 import type { Recipe } from "./recipe.ts";
-import { type Chosen, type LoadedSet, measured, ofSplit, pixelSource, thin } from "./sets.ts";
+import { rejoin } from "./saved_run.ts";
+import { type KeptSet, keptSource, type LoadedSet, measured, ofSplit, pixelSource, thin } from "./sets.ts";
 
-/** Most images of an OOD or retention set that are looked at after each epoch; the end looks at all. */
-const LIVE_IMAGES = 64;
-/** Most images in one forward pass of an evaluation: wide enough to fill a GPU, small enough for any. */
-const EVALUATION_BATCH = 32;
-/** The batch is padded to this, so that a small set does not pay for a wide one. */
-const batchFor = ({ indices }: Chosen) => Math.max(1, Math.min(EVALUATION_BATCH, indices.length));
+/** Most images of an OOD or retention set that are looked at after each epoch, and that vote; the end looks at all. */
+const LIVE = { measured: 64, bank: 256 };
+/** Memory, in bytes, for what entered some layers at the last measurement, so that a toggled block is judged at once. */
+const ENTRIES = 512 * 2 ** 20;
+/** How many measurements are remembered: of gates and strengths that a person comes back to. */
+const REMEMBERED = 16;
 
 /** A finished (or stopped) run that can still be adjusted, measured and exported. */
 export interface Run {
   result: RunResult;
   trainer: Trainer;
   /** What is applied of the change now; an export writes just this. */
-  applied: { open: Uint8Array; strength: number };
+  applied: Applied;
   network: Network;
   sets: readonly LoadedSet[];
+  /** The run as it ended, to be taken up again later. */
+  save(): Promise<SavedRun>;
+  /** What is kept of each set, by its id. */
+  entries: ReadonlyMap<string, Entries>;
+  /** Measurements by what was applied, the last one last. */
+  measured: Map<string, SetAccuracy[]>;
   dispose(): void;
 }
 
-interface Network {
-  weights: VitWeights;
-  /** Labels of the model's own classifier; empty without one. */
-  ownLabels: string[];
-  targetClasses: string[];
+interface Applied {
+  open: Uint8Array;
+  strength: number;
 }
+
+/** Starting classifiers and what was measured with them before, by what the recipe says of them. */
+export type Starts = Map<string, { head: HeadArrays; validation: number | null; before: SetAccuracy[] }>;
 
 interface RunInput {
   weights: VitWeights;
   checkpoint: Checkpoint;
+  /** Of the model's files. */
+  fingerprint: string | null;
+  text: OpenedText;
   target: LoadedSet;
   sets: readonly LoadedSet[];
+  /** Images without classes, on which the network is to stay as it was. */
+  kept: readonly KeptSet[];
   recipe: Recipe;
   job: Job;
+  /** Is asked before a start is made, and given it. */
+  starts: Starts;
   control: RunControl;
+  /** A run that was saved under way, to go on with. */
+  from?: SavedRun | undefined;
+  /** Is given the run as of its last good step when it fails after that. */
+  keep: (saved: SavedRun) => void;
+}
+
+function networkOf({
+  weights,
+  checkpoint,
+  text,
+  target,
+  recipe,
+}: Omit<RunInput, "control" | "keep" | "starts">): Network {
+  return {
+    weights,
+    text: text.tower,
+    recipe,
+    pooling: choosePooling(weights, recipe),
+    ownLabels: checkpoint.architecture.labels ?? [],
+    target,
+  };
 }
 
 /**
- * Runs a recipe. The probe and everything before the first step can be cancelled; from then on a stop keeps what was
- * learned and still measures it.
+ * Runs a recipe, or goes on with a run. Everything before the first step can be cancelled; from then on a stop keeps
+ * what was learned and still measures it.
  */
 export async function trainRun(input: RunInput): Promise<Run> {
   const { weights, checkpoint, target, sets, recipe, job, control } = input;
-  const network: Network = {
-    weights,
-    ownLabels: checkpoint.architecture.labels ?? [],
-    targetClasses: target.images.classes,
-  };
+  const network = networkOf(input);
+  // A budget that cannot be kept is refused before anything is fitted or measured.
+  budgetOf(recipe, listGates(weights.architecture, recipe).length);
   refuseUselessSets(network, sets);
-  const train = ofSplit(target, "train");
-  const validation = ofSplit(target, "val");
   const began = performance.now();
 
-  const probe = await fitProbe(network, target, train, validation, job);
-  const before = await evaluate(network, sets, null, probe.head, "Measuring before", job);
+  const from = input.from ? rejoinRun(input.from, input.fingerprint, network, sets, input.kept) : null;
+  const snapshot = from ? await readSnapshot(from.snapshot) : null;
+  const { head, validation, before } =
+    from && snapshot
+      ? { head: snapshot.probe, validation: from.validation, before: from.before.sets }
+      : await startOf(input, network);
   job.emit({ kind: "before", evaluation: { sets: before, open: new Uint8Array(0), strength: 0 } });
 
-  const live = chooseLive(network, sets, { chosen: validation, accuracy: probe.validation ?? 0 }, before);
+  const frozen = { effective: null, head, banks: new Map() };
+  const live = await chooseLive(network, sets, frozen, before, validation);
   const trainer = createTrainer({
     weights,
-    recipe,
-    source: pixelSource(target, train),
-    head: probe.head,
+    pooling: network.pooling,
+    recipe: { ...recipe, stored: storedRoles(checkpoint) },
+    source: pixelSource(target, ofSplit(target, "train")),
+    head,
+    start: freshHead(recipe, head) ?? head,
+    keepSource: keptSource(input.kept),
     hooks: {
       onReport: (report) => job.emit({ kind: "step", report }),
+      onNotice: (text) => job.emit({ kind: "notice", text }),
       onFrame: (frame) => job.emit({ kind: "gates", frame }),
       onEpoch: async (epoch, step) => {
         const point = await liveAccuracy(network, live, trainer, epoch, step);
@@ -86,103 +157,305 @@ export async function trainRun(input: RunInput): Promise<Run> {
         control.between((held) => job.emit({ kind: "status", status: held ? "paused" : "training" })),
     },
   });
+  const seconds = () => (from?.seconds ?? 0) + (performance.now() - began) / 1000;
+  const saved = (snapshot: TrainerSnapshot, result: RunResult | null): SavedRun => ({
+    version: 1,
+    recipe,
+    model: input.fingerprint,
+    sets: [...sets, ...input.kept].map(({ role, name, fingerprint }) => ({ role, name, fingerprint })),
+    step: snapshot.step,
+    steps: trainer.steps,
+    seconds: result?.seconds ?? seconds(),
+    before: { sets: before, open: new Uint8Array(0), strength: 0 },
+    validation,
+    result,
+    snapshot: writeSnapshot(snapshot),
+  });
+  const save = async (result: RunResult | null) => saved(await trainer.snapshot(), result);
   try {
+    if (snapshot) trainer.restore(snapshot);
     // A stop that came while nothing was counting ends the run here; later ones keep what was learned.
     if (job.signal.aborted) throw cancelled("The run");
     job.emit({ kind: "started", recipe, gates: [...trainer.adaptation.gates], steps: trainer.steps });
-    control.started = true;
-    const complete = await trainer.run();
+    control.start(() => save(null));
+    const { complete, failure } = await trainUntilItEnds(trainer);
+    control.end();
+    // A run that was stopped half way, too, ends with exactly its budget open.
+    await trainer.harden();
     job.emit({ kind: "status", status: "evaluating" });
     const reading = await trainer.adaptation.read();
     const applied = { open: reading.open, strength: 1 };
-    const after = await evaluateApplied(network, sets, trainer, applied, "Measuring after", job);
+    const entries = keepEntries(
+      network,
+      sets.map((set) => questionOf(network, set)),
+    );
+    const after = await evaluateApplied(
+      network,
+      sets,
+      trainer,
+      applied,
+      { before, entries },
+      "Measuring after",
+      job,
+    );
+    const result: RunResult = {
+      recipe,
+      gates: [...trainer.adaptation.gates],
+      final: { step: trainer.step, ...reading },
+      before: { sets: before, open: new Uint8Array(reading.open.length), strength: 0 },
+      after,
+      complete,
+      steps: trainer.step,
+      seconds: seconds(),
+      ...(failure ? { failure } : {}),
+    };
     return {
-      result: {
-        recipe,
-        gates: [...trainer.adaptation.gates],
-        final: { step: trainer.step, ...reading },
-        before: { sets: before, open: new Uint8Array(reading.open.length), strength: 0 },
-        after,
-        complete,
-        steps: trainer.step,
-        seconds: (performance.now() - began) / 1000,
-      },
+      result,
       trainer,
       applied,
       network,
       sets,
+      save: () => save(result),
+      entries,
+      measured: new Map([[keyOf(applied), after.sets]]),
       dispose: () => trainer.dispose(),
     };
+  } catch (error) {
+    const good = trainer.lastGood;
+    if (good && good.step > 0) input.keep(saved(good, null));
+    trainer.dispose();
+    throw error;
+  } finally {
+    control.end();
+  }
+}
+
+/** The classifier that the recipe starts from and the "before" it gives: as a run before it found them, or found now. */
+async function startOf({ starts, checkpoint, text, target, sets, recipe, job }: RunInput, network: Network) {
+  const { head: kind, prompts, neighbours } = recipe;
+  const key = JSON.stringify([kind, prompts, neighbours, network.pooling]);
+  const known = starts.get(key);
+  if (known) return known;
+  const { head, bank, validation } = await startHead(network, checkpoint, text.problem, job);
+  const standing = { effective: null, head, banks: new Map(bank ? [[target.id, bank]] : []) };
+  const before = await evaluate(network, sets, standing, "Measuring before", job);
+  const start = { head, validation, before };
+  // Few recipes start alike; a person who tries prompts all day starts anew each time.
+  if (starts.size >= 8) starts.clear();
+  starts.set(key, start);
+  return start;
+}
+
+/**
+ * Trains to the last step, to a stop, or until the numbers run away; then the trainer is back at its last good step,
+ * and what it had learned there is worth as much as that of a run which was stopped.
+ */
+async function trainUntilItEnds(trainer: Trainer): Promise<Pick<RunResult, "complete" | "failure">> {
+  try {
+    return { complete: await trainer.run() };
+  } catch (error) {
+    const { parts } = Failure.from(error);
+    if (parts.code !== "numeric" || trainer.step === 0) throw error;
+    return { complete: false, failure: parts };
+  }
+}
+
+/** Takes up a run that had ended. Nothing is trained or measured anew. */
+export async function restoreRun(
+  input: Omit<RunInput, "control" | "from" | "keep" | "starts">,
+  saved: SavedRun,
+): Promise<Run> {
+  const { weights, target, sets, recipe } = input;
+  const network = networkOf(input);
+  const { result, ...rest } = rejoinRun(saved, input.fingerprint, network, sets, input.kept);
+  if (!result) {
+    throw new Failure({
+      code: "state",
+      what: `This run had not ended: it was at step ${saved.step} of ${saved.steps}.`,
+      remedy: "Go on with it, or start anew.",
+    });
+  }
+  const snapshot = await readSnapshot(saved.snapshot);
+  const trainer = createTrainer({
+    weights,
+    pooling: network.pooling,
+    recipe: { ...recipe, stored: storedRoles(input.checkpoint) },
+    source: pixelSource(target, ofSplit(target, "train")),
+    head: snapshot.probe,
+  });
+  try {
+    trainer.restore(snapshot);
+    if (trainer.adaptation.gates.length !== result.gates.length) throw new Error("other gates");
   } catch (error) {
     trainer.dispose();
     throw error;
   }
+  return {
+    result,
+    trainer,
+    applied: { open: result.final.open, strength: 1 },
+    network,
+    sets,
+    entries: keepEntries(
+      network,
+      sets.map((set) => questionOf(network, set)),
+    ),
+    measured: new Map([[keyOf({ open: result.final.open, strength: 1 }), result.after.sets]]),
+    save: async () => ({ ...rest, result, snapshot: saved.snapshot }),
+    dispose: () => trainer.dispose(),
+  };
 }
 
-/** Measures a run with other gates open, or with only a share of its change. */
-export function evaluateRun(
-  run: Run,
-  applied: { open: Uint8Array; strength: number },
+/** A saved run over what is loaded now. */
+function rejoinRun(
+  saved: SavedRun,
+  fingerprint: string | null,
+  network: Network,
+  sets: readonly LoadedSet[],
+  kept: readonly KeptSet[],
+): SavedRun {
+  const counts = sets.map((set) => questionOf(network, set).chosen.indices.length);
+  return rejoin(saved, fingerprint, sets, counts, kept);
+}
+
+/** Accuracies of a run at shares of its change, on the same part of each set. */
+export async function measurePath(
+  { network, sets, trainer, applied: { open } }: Run,
+  strengths: readonly number[],
+  limit: number,
   job: Job,
-): Promise<Evaluation> {
-  return evaluateApplied(run.network, run.sets, run.trainer, applied, "Measuring", job);
+): Promise<PathPoint[]> {
+  const questions = sets.map((set) => questionOf(network, set, { measured: limit, bank: limit }));
+  const each = questions.reduce((sum, { chosen }) => sum + chosen.indices.length, 0);
+  const tick = job.progress("evaluate", "Measuring between before and after");
+  const path: PathPoint[] = [];
+  let done = 0;
+  for (const strength of strengths) {
+    const head = await trainer.head(strength);
+    const effective = trainer.adaptation.effective({ open, strength });
+    const point: PathPoint = { strength, sets: [] };
+    try {
+      const standing = { effective, head, banks: new Map() };
+      for (const question of questions) {
+        const offset = done;
+        const onProgress = (n: number) => tick(offset + n, each * strengths.length);
+        const { role, name, accuracy } = await answer(network, question, standing, onProgress);
+        point.sets.push({ role, name, accuracy });
+        done += question.chosen.indices.length;
+      }
+    } finally {
+      effective.dispose();
+    }
+    path.push(point);
+  }
+  return path;
 }
 
-/** Scores a whole network (the exported file, read back) on the target's held-out images by its own classifier. */
-export async function measureTarget(weights: VitWeights, target: LoadedSet, job: Job): Promise<SetAccuracy> {
-  const classes = target.images.classes;
-  const chosen = measured(target, classes);
-  const predictions = await predict(weights, null, ownClassifier(weights), pixelSource(target, chosen), {
-    batch: batchFor(chosen),
-    onProgress: job.progress("export", "Scoring the file"),
+/** Measures a run with other gates open, or with only a share of its change. Each set is told of as it is done. */
+export async function evaluateRun(run: Run, applied: Applied, job: Job): Promise<Evaluation> {
+  const { network, sets, trainer, entries, result, measured: remembered } = run;
+  const before = result.before.sets;
+  const key = keyOf(applied);
+  const known = remembered.get(key);
+  const soFar: SetAccuracy[] = [];
+  const onSet = (set: SetAccuracy) => {
+    soFar.push(set);
+    job.emit({ kind: "measured", evaluation: { sets: [...soFar], ...applied } });
+  };
+  const evaluation: Evaluation = known
+    ? { sets: known, ...applied }
+    : await evaluateApplied(network, sets, trainer, applied, { before, entries }, "Measuring", job, onSet);
+  remembered.delete(key);
+  remembered.set(key, evaluation.sets);
+  if (remembered.size > REMEMBERED) remembered.delete(remembered.keys().next().value as string);
+  return evaluation;
+}
+
+const keyOf = ({ open, strength }: Applied) => `${open.join("")} ${strength}`;
+
+/** Room for what enters the layers when sets are measured, as much of it as `budget` bytes hold; by the set's id. */
+export function keepEntries(
+  { weights }: Network,
+  questions: readonly Question[],
+  budget = ENTRIES,
+): Map<string, Entries> {
+  const { layers, hiddenSize } = weights.architecture;
+  const images = questions.reduce((sum, { chosen }) => {
+    const batch = batchFor(chosen);
+    return sum + Math.ceil(chosen.indices.length / batch) * batch;
+  }, 0);
+  const bytes = images * tokensPerImage(weights) * hiddenSize * Float32Array.BYTES_PER_ELEMENT;
+  const kept = layersToKeep(layers, bytes, budget);
+  return new Map(questions.map(({ set }) => [set.id, new Entries(kept)]));
+}
+
+/** What stands in each layer: the frozen weights, or which gates' changes and how much of them. */
+export function layerWords({ adaptation }: Trainer, depth: number, { open, strength }: Applied): LayerWords {
+  return Array.from({ length: depth }, (_, layer) => {
+    // What lies below the first layer may have changed with any of them (full fine-tuning).
+    const changed = adaptation.gates.filter(
+      (gate) => open[gate.id] === 1 && (gate.layer === layer || layer === 0),
+    );
+    const own = changed.filter((gate) => gate.layer === layer).map(({ id }) => id);
+    const any = traitsOf(adaptation.options.method).everything && changed.length > 0;
+    return (own.length > 0 || any) && strength > 0 ? `${own} x ${strength}` : "";
   });
-  return { id: target.id, role: "target", name: target.name, ...score(predictions, chosen.labels, classes) };
+}
+
+/** Scores a whole network (the exported file, read back) on the target's held-out images, by what answers there. */
+export async function measureTarget(weights: VitWeights, { network }: Run, job: Job): Promise<SetAccuracy> {
+  const read = { ...network, weights };
+  const question = questionOf(read, network.target);
+  const { set, judge, names, chosen } = question;
+  const onProgress = job.progress("export", "Scoring the file");
+  if (judge === "knn") {
+    const nobody = { weight: new Float32Array(0), bias: new Float32Array(0), classes: 0 };
+    const standing = { effective: null, head: nobody, banks: new Map() };
+    return answer(read, question, standing, (done) => onProgress(done, chosen.indices.length));
+  }
+  const answers = await predict(weights, null, ownClassifier(weights), pixelSource(set, chosen), {
+    batch: batchFor(chosen),
+    onProgress,
+  });
+  return {
+    id: set.id,
+    role: "target",
+    name: set.name,
+    judge,
+    parts: [],
+    change: null,
+    detection: null,
+    ...score(answers, chosen.labels, [...names]),
+  };
+}
+
+/** Roles that the checkpoint's file holds in full, and so can take back changed. */
+function storedRoles({ roles, source }: Checkpoint): Set<Role> {
+  const held = new Map<Role, number>();
+  for (const { pieces } of source.tensors)
+    for (const { role, count } of pieces) held.set(role, (held.get(role) ?? 0) + count);
+  const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+  return new Set([...roles].flatMap(([role, { shape }]) => (held.get(role) === size(shape) ? [role] : [])));
 }
 
 /** A set of which nothing can be measured is refused before the run, with the reason, rather than scored as 0 %. */
 function refuseUselessSets(network: Network, sets: readonly LoadedSet[]): void {
   for (const set of sets) {
     if (measured(set, namesOf(network, set)).indices.length > 0) continue;
-    if (set.role === "retention" && network.ownLabels.length === 0) {
-      throw new Failure({
-        code: "bad-data",
-        what: "The model has no classifier of its own, so what it knew cannot be measured.",
-        where: set.name,
-        remedy: "Remove the set, or load a model with a classifier.",
-      });
-    }
-    const counterpart = set.role === "retention" ? "the model's own labels" : "the target's classes";
+    const own = judgeOf(network, set.role) === "own";
+    const counterpart = set.role === "retention" && own ? "the model's own labels" : "the target's classes";
+    const unreadable = set.role === "target" || (set.role === "retention" && !own);
     throw new Failure({
       code: "bad-data",
-      what:
-        set.role === "target"
-          ? "None of the held-out images can be read."
-          : `No image of this set counts as one of ${counterpart}, so nothing of it can be measured.`,
+      what: unreadable
+        ? "None of the held-out images can be read."
+        : `No image of this set counts as one of ${counterpart}, so nothing of it can be measured.`,
       where: set.name,
-      remedy: set.role === "target" ? "Load another folder." : "Map its classes by hand, or remove the set.",
+      remedy: unreadable
+        ? "Load another folder."
+        : "Rename its folders or map its classes by hand, or remove the set.",
     });
   }
-}
-
-const namesOf = (network: Network, set: LoadedSet) =>
-  set.role === "retention" ? network.ownLabels : network.targetClasses;
-
-async function fitProbe(network: Network, target: LoadedSet, train: Chosen, validation: Chosen, job: Job) {
-  const features = async (chosen: Chosen, label: string) => ({
-    features: await extractFeatures(network.weights, null, pixelSource(target, chosen), {
-      batch: batchFor(chosen),
-      onProgress: job.progress("probe", label),
-    }),
-    labels: chosen.labels,
-  });
-  const trained = await features(train, "Looking at the training images");
-  const held = await features(validation, "Looking at the validation images");
-  return linearProbe(
-    trained,
-    network.targetClasses.length,
-    held,
-    job.progress("probe", "Fitting the linear probe"),
-  );
 }
 
 /** All sets with the gates and strength given; the classifier is taken the same share of its way. */
@@ -190,14 +463,20 @@ async function evaluateApplied(
   network: Network,
   sets: readonly LoadedSet[],
   trainer: Trainer,
-  applied: { open: Uint8Array; strength: number },
+  applied: Applied,
+  { before, entries }: { before: readonly SetAccuracy[]; entries: ReadonlyMap<string, Entries> },
   label: string,
   job: Job,
+  onSet?: (set: SetAccuracy) => void,
 ): Promise<Evaluation> {
+  const words = layerWords(trainer, network.weights.architecture.layers, applied);
+  const keep = { entries, words };
   const head = await trainer.head(applied.strength);
   const effective = trainer.adaptation.effective(applied);
   try {
-    return { sets: await evaluate(network, sets, effective, head, label, job), ...applied };
+    const standing = { effective, head, banks: new Map() };
+    const after = await evaluate(network, sets, standing, label, job, { keep, before, onSet });
+    return { sets: after, ...applied };
   } finally {
     effective.dispose();
   }
@@ -206,72 +485,100 @@ async function evaluateApplied(
 async function evaluate(
   network: Network,
   sets: readonly LoadedSet[],
-  effective: EffectiveWeights | null,
-  head: HeadArrays,
+  standing: Standing,
   label: string,
   job: Job,
+  more: {
+    keep?: { entries: ReadonlyMap<string, Entries>; words: LayerWords };
+    before?: readonly SetAccuracy[];
+    onSet?: ((set: SetAccuracy) => void) | undefined;
+  } = {},
 ): Promise<SetAccuracy[]> {
-  const chosen = sets.map((set) => measured(set, namesOf(network, set)));
-  const total = chosen.reduce((sum, c) => sum + c.indices.length, 0);
+  const { keep, before, onSet } = more;
+  // The target first: it is what a person waits for.
+  const targetFirst = [...sets].sort((a, b) => Number(b.role === "target") - Number(a.role === "target"));
+  const questions = targetFirst.map((set) => questionOf(network, set));
+  const total = questions.reduce((sum, { chosen }) => sum + chosen.indices.length, 0);
   const tick = job.progress("evaluate", label);
   const results: SetAccuracy[] = [];
+  let inside: Answers | null = null;
   let done = 0;
-  for (const [i, set] of sets.entries()) {
-    const part = chosen[i] as Chosen;
+  for (const question of questions) {
     const offset = done;
-    results.push(await measureSet(network, set, part, effective, head, (n) => tick(offset + n, total)));
-    done += part.indices.length;
+    const entries = keep?.entries.get(question.set.id);
+    const { set, byTarget } = await answerTwice(
+      network,
+      question,
+      standing,
+      (n) => tick(offset + n, total),
+      keep && entries && { entries, standing: keep.words },
+    );
+    if (set.role === "target") inside = byTarget;
+    const was = before?.find(({ id }) => id === set.id);
+    const result: SetAccuracy = {
+      ...set,
+      change: was ? changeOf(was.predictions, set.predictions, set.labels) : null,
+      detection: inside && set.role !== "target" ? detect(network, question, inside, byTarget) : null,
+    };
+    results.push(result);
+    onSet?.(result);
+    done += question.chosen.indices.length;
   }
-  return results;
+  return sets.map(({ id }) => results.find((one) => one.id === id) as SetAccuracy);
 }
 
-/** One set: target and OOD by the new classifier, retention by the model's own. */
-async function measureSet(
-  network: Network,
-  set: LoadedSet,
-  chosen: Chosen,
-  effective: EffectiveWeights | null,
-  head: HeadArrays,
-  onProgress?: (done: number) => void,
-): Promise<SetAccuracy> {
-  const uploaded = uploadHead(head);
-  const classifier = set.role === "retention" ? ownClassifier(network.weights) : linearClassifier(uploaded);
-  try {
-    const predictions = await predict(network.weights, effective, classifier, pixelSource(set, chosen), {
-      batch: batchFor(chosen),
-      onProgress,
-    });
-    const names = namesOf(network, set);
-    return { id: set.id, role: set.role, name: set.name, ...score(predictions, chosen.labels, [...names]) };
-  } finally {
-    uploaded.weight.dispose();
-    uploaded.bias?.dispose();
-  }
+/** How well certainty tells `inside`, the target, from the strangers among a question's images. */
+function detect(network: Network, question: Question, inside: Answers, byTarget: Answers): Detection | null {
+  const { strange, places } = strangers(network, question);
+  const area = (within: Float32Array, outside: Float32Array) =>
+    auroc(
+      within,
+      Float32Array.from(places, (place) => outside[place] as number),
+    );
+  const confidence = area(inside.confidence, byTarget.confidence);
+  if (confidence === null) return null;
+  const energy = inside.energy && byTarget.energy ? area(inside.energy, byTarget.energy) : null;
+  return { strange, count: places.length, confidence, energy };
 }
 
 /** Images of one set that the live curves look at, and their accuracy before training. */
 interface LiveSet {
-  set: LoadedSet;
-  chosen: Chosen;
+  question: Question;
   before: number;
 }
 
-/** The target's validation split (its accuracy is the probe's), and a part of every other set. */
-function chooseLive(
+/**
+ * The target's validation split, and a part of every other set.
+ * @param validation accuracy of the starting head on that split, where it is known already
+ */
+async function chooseLive(
   network: Network,
   sets: readonly LoadedSet[],
-  validation: { chosen: Chosen; accuracy: number },
+  standing: Standing,
   before: readonly SetAccuracy[],
-): LiveSet[] {
-  return sets.map((set) => {
-    if (set.role === "target") return { set, chosen: validation.chosen, before: validation.accuracy };
-    const all = measured(set, namesOf(network, set));
-    const chosen = thin(all, LIVE_IMAGES);
-    const answers = before.find(({ id }) => id === set.id)?.predictions ?? new Int32Array(all.indices.length);
-    // The same pictures are picked out of the answers as out of the images.
-    const { labels: picked } = thin({ indices: all.indices, labels: answers }, LIVE_IMAGES);
-    return { set, chosen, before: score(picked, chosen.labels, [...namesOf(network, set)]).accuracy };
-  });
+  validation: number | null,
+): Promise<LiveSet[]> {
+  const live: LiveSet[] = [];
+  for (const set of sets) {
+    const some = questionOf(network, set, LIVE);
+    const question = set.role === "target" ? { ...some, chosen: ofSplit(set, "val") } : some;
+    const asked = async () => (await answer(network, question, standing)).accuracy;
+    // Fewer images that vote give other answers, so k-NN's are asked for anew.
+    if (question.judge === "knn") live.push({ question, before: await asked() });
+    else if (set.role === "target") live.push({ question, before: validation ?? (await asked()) });
+    else live.push({ question, before: thinAccuracy(network, question, before) });
+  }
+  return live;
+}
+
+/** Accuracy on a question's images, out of the answers to all of the set. */
+function thinAccuracy(network: Network, { set, chosen }: Question, all: readonly SetAccuracy[]): number {
+  const { indices } = questionOf(network, set).chosen;
+  const answers = all.find(({ id }) => id === set.id)?.predictions ?? new Int32Array(indices.length);
+  // The same pictures are picked out of the answers as out of the images.
+  const { labels: picked } = thin({ indices, labels: answers }, LIVE.measured);
+  const right = picked.reduce((sum, answer, i) => sum + (answer === chosen.labels[i] ? 1 : 0), 0);
+  return picked.length === 0 ? 0 : right / picked.length;
 }
 
 /** A point of the live curves. */
@@ -285,9 +592,10 @@ async function liveAccuracy(
   const head = await trainer.head();
   const effective = trainer.adaptation.effective();
   try {
+    const standing = { effective, head, banks: new Map() };
     const points: AccuracyPoint["sets"] = [];
-    for (const { set, chosen, before } of live) {
-      const { id, role, name, accuracy } = await measureSet(network, set, chosen, effective, head);
+    for (const { question, before } of live) {
+      const { id, role, name, accuracy } = await answer(network, question, standing);
       points.push({ id, role, name, accuracy, before });
     }
     return { epoch, step, sets: points };

@@ -23,6 +23,7 @@ function set(role: SetRole, images: string[], byHand: Record<string, string | nu
     byHand: new Map(Object.entries(byHand)),
     unreadable: new Set(),
     pixels: null,
+    fingerprint: null,
   };
 }
 
@@ -48,6 +49,14 @@ test("the test split is measured, or validation where there is none; never what 
   target.unreadable.add(2);
   expect(measured(target, ["a", "b"])).toEqual({ indices: [3], labels: Int32Array.of(1) });
   expect(measured(set("target", ["a train", "b val"]), ["a", "b"]).indices).toEqual([1]);
+});
+
+test("what cannot be read is not counted among the images", () => {
+  const target = set("target", ["a train", "a train", "a test", "b train"]);
+  target.unreadable.add(0);
+  const { count, classes } = reportOn(target, []);
+  expect(count).toBe(3);
+  expect(classes[0]?.counts).toEqual({ train: 1, val: 0, test: 1 });
 });
 
 test("a thinned set is spread over all of it", () => {
@@ -90,7 +99,7 @@ test("the report says what each class counts as, and what could it count as", ()
   expect(report.issues).toEqual([
     {
       severity: "warning",
-      text: "1 of 2 classes are not among the target's classes and are left out: cow. You can map them by hand.",
+      text: "1 of 2 classes is not among the target's classes and left out: cow. You can rename the folders, or map classes by hand.",
       paths: [],
     },
   ]);
@@ -100,7 +109,7 @@ test.each<[SetRole, string[], string, string]>([
   ["ood", ["dog"], "error", "No class of this set is one of the target's classes"],
   ["retention", ["dog"], "error", "No class of this set is one of the model's own labels"],
   ["ood", [], "note", "Load the target and the classes are matched by name."],
-  ["retention", [], "note", "Load a model that has a classifier and the classes are matched by name."],
+  ["retention", [], "note", "Load a model and the classes are matched by name."],
 ])("a %s set against [%s] gives one %s", (role, names, severity, text) => {
   const { issues } = reportOn(set(role, ["cat test"]), names);
   expect(issues.map((issue) => issue.severity)).toEqual([severity]);
@@ -119,12 +128,13 @@ test("a target reports no matches, and names what cannot be read", async () => {
   const decode = async (_: Blob, path: string) => {
     throw new Failure({ code: "bad-file", what: "It is broken.", where: path, remedy: "Mend it." });
   };
-  target.pixels = new PixelStore(
+  const pixels = new PixelStore(
     target.images,
     { resize: { mode: "exact", height: 1, width: 1 }, crop: null, interpolation: "nearest" },
     decode,
   );
-  await target.pixels.prepare([0]);
+  target.pixels = pixels;
+  await pixels.prepare([0]);
   const report = reportOn(target, ["a", "b"]);
   expect(report.mappable).toEqual([]);
   expect(report.classes.map(({ mapsTo }) => mapsTo)).toEqual(["a", "b"]);

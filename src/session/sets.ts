@@ -1,9 +1,9 @@
 // The data sets of a session: what was loaded, which class counts as which, and the images that are measured.
 import { classCounts, heldOut, indicesOf } from "../dataset/list.ts";
 import { matchClasses } from "../dataset/match.ts";
-import type { PixelStore } from "../dataset/pixels.ts";
-import type { DataIssue, ImageSet, Split } from "../dataset/types.ts";
+import type { DataIssue, ImageSet, Pixels, Split } from "../dataset/types.ts";
 import type { PixelSource } from "../vit/types.ts";
+import type { CorruptionChoice } from "./corruption_choice.ts";
 import type { DataReport, SetRole } from "./protocol.ts";
 
 export interface LoadedSet {
@@ -16,15 +16,63 @@ export interface LoadedSet {
   /** Indices into `images.items` of files that cannot be decoded. */
   unreadable: Set<number>;
   /** Pixels prepared for the model that is loaded; null while there is none. */
-  pixels: PixelStore | null;
+  pixels: Pixels | null;
+  /** Of the files it came from; null where it cannot be had. */
+  fingerprint: string | null;
+  /** How it is made of the target's images; absent where it was loaded. */
+  corruption?: CorruptionChoice;
+}
+
+/** Images without classes, on which the network is to stay as it was. */
+export type KeptSet = Omit<LoadedSet, "role"> & { role: "keep" };
+export type AnySet = LoadedSet | KeptSet;
+
+/** The sets that are measured. */
+export function measuredSets(sets: Iterable<AnySet>): LoadedSet[] {
+  return [...sets].filter((set) => set.role !== "keep");
+}
+
+/** The readable images of all sets without classes, one after the other; null without any. */
+export function keptSource(sets: Iterable<AnySet>): PixelSource | null {
+  const found = [...sets].flatMap((set) => {
+    if (set.role !== "keep") return [];
+    const indices = set.images.items.flatMap((_, i) => (set.unreadable.has(i) ? [] : [i]));
+    return indices.map((index) => ({ set, index }));
+  });
+  if (found.length === 0) return null;
+  return {
+    count: found.length,
+    labels: new Int32Array(found.length),
+    pixels: async (indices, augment) => {
+      const parts = await Promise.all(
+        indices.map((i) => {
+          const { set, index } = found[i] as (typeof found)[number];
+          return storeOf(set).pixels([index], augment);
+        }),
+      );
+      const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+      let at = 0;
+      for (const part of parts) {
+        all.set(part, at);
+        at += part.length;
+      }
+      return all;
+    },
+  };
+}
+
+function storeOf({ pixels, name }: AnySet): Pixels {
+  if (!pixels) throw new Error(`${name} has no pixels yet`);
+  return pixels;
 }
 
 /**
  * For each class of a set the index into `names` it counts as, or null where it is left out.
- * @param names target classes (OOD) or the model's own labels (retention)
+ * @param names target classes (OOD), the model's own labels or the set's own classes (retention)
  */
 export function classMapping(set: LoadedSet, names: readonly string[]): (number | null)[] {
-  if (set.role === "target") return set.images.classes.map((_, i) => i);
+  if (countsAsItself(set, names))
+    return set.images.classes.map((name, i) => (set.byHand.get(name) === null ? null : i));
   const matched = matchClasses(set.images.classes, names);
   return set.images.classes.map((name) => {
     const chosen = set.byHand.get(name);
@@ -32,6 +80,11 @@ export function classMapping(set: LoadedSet, names: readonly string[]): (number 
     const index = chosen === null ? -1 : names.indexOf(chosen);
     return index < 0 ? null : index;
   });
+}
+
+/** Whether a set's classes are the names themselves: a target's, or retention's where the model has no labels. */
+function countsAsItself({ role, images }: LoadedSet, names: readonly string[]): boolean {
+  return role === "target" || names === images.classes;
 }
 
 /** Indices of the readable, mapped images of a split, and the label each counts as. */
@@ -50,7 +103,7 @@ function choose(set: LoadedSet, names: readonly string[], indices: readonly numb
   return { indices: chosen.map((c) => c.index), labels: Int32Array.from(chosen, (c) => c.label) };
 }
 
-/** The images of one split of the target. */
+/** The images of one split, by the set's own classes. */
 export function ofSplit(set: LoadedSet, split: Split): Chosen {
   return choose(set, set.images.classes, indicesOf(set.images, split));
 }
@@ -72,8 +125,7 @@ export function thin({ indices, labels }: Chosen, limit: number): Chosen {
 
 /** Chosen images as the floors below read them. */
 export function pixelSource(set: LoadedSet, chosen: Chosen): PixelSource {
-  const store = set.pixels;
-  if (!store) throw new Error(`${set.name} has no pixels yet`);
+  const store = storeOf(set);
   return {
     count: chosen.indices.length,
     labels: chosen.labels,
@@ -85,33 +137,76 @@ export function pixelSource(set: LoadedSet, chosen: Chosen): PixelSource {
   };
 }
 
-/** What the person is told of a set. `names` is what its classes can count as; empty when that is not loaded yet. */
-export function reportOn(set: LoadedSet, names: readonly string[]): DataReport {
-  const { images, role, name, id } = set;
-  const mapping = classMapping(set, names);
-  const issues: DataIssue[] = [...images.issues];
-  if (set.pixels) issues.push(...set.pixels.issues());
-  if (role !== "target") issues.push(...mappingIssues(set, names, mapping));
+/** What the person is told of images without classes. */
+export function reportOnKept({ id, name, role, images, pixels, fingerprint }: KeptSet): DataReport {
   return {
     id,
     role,
     name,
-    classes: classCounts(images).map(({ name: className, counts }, i) => ({
+    classes: [],
+    mappable: [],
+    ownLabels: 0,
+    splitOrigin: "none",
+    issues: [...images.issues, ...(pixels?.issues() ?? [])],
+    corruption: null,
+    count: images.items.length,
+    fingerprint,
+  };
+}
+
+/**
+ * What the person is told of a set.
+ * @param names what its classes can count as; empty when that is not loaded yet
+ * @param labels of the model's own classifier; empty without one
+ */
+export function reportOn(
+  set: LoadedSet,
+  names: readonly string[],
+  labels: readonly string[] = [],
+): DataReport {
+  const { images, role, name, id } = set;
+  const mapping = classMapping(set, names);
+  const issues: DataIssue[] = [...images.issues];
+  if (set.pixels) issues.push(...set.pixels.issues());
+  const itself = countsAsItself(set, names);
+  if (itself && role === "retention") {
+    issues.push({
+      severity: "note",
+      text: "The model has no classifier of its own. Its text tower judges these classes by their names or, where it has none, the nearest images do: those in train, or without train and test folders all the others.",
+      paths: [],
+    });
+  }
+  if (!itself) issues.push(...mappingIssues(set, names, mapping));
+  return {
+    id,
+    role,
+    name,
+    classes: classCounts(images, set.unreadable).map(({ name: className, counts }, i) => ({
       name: className,
       counts,
-      mapsTo: role === "target" ? className : (names[mapping[i] ?? -1] ?? null),
+      mapsTo: (role === "target" ? images.classes : names)[mapping[i] ?? -1] ?? null,
     })),
-    mappable: role === "target" ? [] : [...names],
+    mappable: itself ? [] : [...names],
+    ownLabels: role === "target" ? ownRows(images.classes, labels).filter((row) => row !== null).length : 0,
     splitOrigin: images.splitOrigin,
     issues,
-    count: images.items.length,
+    count: images.items.length - set.unreadable.size,
+    corruption: set.corruption ?? null,
+    fingerprint: set.fingerprint,
   };
+}
+
+/** For each class the row of the model's own classifier that is its own, or null; no row serves two classes. */
+export function ownRows(classes: readonly string[], labels: readonly string[]): (number | null)[] {
+  const matched = matchClasses(classes, labels);
+  const rows = classes.map((name) => matched.get(name) ?? null);
+  return rows.map((row) => (row !== null && rows.filter((other) => other === row).length > 1 ? null : row));
 }
 
 function mappingIssues(set: LoadedSet, names: readonly string[], mapping: (number | null)[]): DataIssue[] {
   const counterpart = set.role === "ood" ? "the target's classes" : "the model's own labels";
   if (names.length === 0) {
-    const missing = set.role === "ood" ? "Load the target" : "Load a model that has a classifier";
+    const missing = set.role === "ood" ? "Load the target" : "Load a model";
     return [{ severity: "note", text: `${missing} and the classes are matched by name.`, paths: [] }];
   }
   const left = set.images.classes.filter((_, i) => mapping[i] === null);
@@ -119,7 +214,7 @@ function mappingIssues(set: LoadedSet, names: readonly string[], mapping: (numbe
     return [
       {
         severity: "error",
-        text: `No class of this set is one of ${counterpart}, so nothing of it can be measured. Map classes by hand, or load another folder.`,
+        text: `No class of this set is one of ${counterpart}, so nothing of it can be measured. Rename its folders or map its classes by hand, or load another.`,
         paths: [],
       },
     ];
@@ -129,7 +224,7 @@ function mappingIssues(set: LoadedSet, names: readonly string[], mapping: (numbe
   return [
     {
       severity: "warning",
-      text: `${left.length} of ${set.images.classes.length} classes are not among ${counterpart} and are left out: ${shown}. You can map them by hand.`,
+      text: `${left.length} of ${set.images.classes.length} classes ${left.length === 1 ? "is" : "are"} not among ${counterpart} and left out: ${shown}. You can rename the folders, or map classes by hand.`,
       paths: [],
     },
   ];

@@ -2,7 +2,9 @@
 // in noise, so that even a network with random weights tells the classes apart.
 import sharp from "sharp";
 import { random, seedFor } from "../random.ts";
-import type { Session, SessionEvent, SourceFile } from "./protocol.ts";
+import type { RunResult, Session, SessionEvent, SourceFile } from "./protocol.ts";
+
+export { startHub } from "../checkpoint/testing/hub_server.ts";
 
 const EDGE = 20;
 /** Mean colour of the first classes; a class's place in the list decides. */
@@ -62,3 +64,13 @@ export function once(session: Session, fits: (event: SessionEvent) => boolean, t
     then();
   });
 }
+
+/** What a run answers, measured anew: so near to all of the change that nothing is remembered of it. */
+export async function answersAnew(session: Session, { final }: RunResult): Promise<number[][]> {
+  const { sets } = await session.adjust(final.open, 1 - 2 ** -20);
+  return sets.map(({ predictions }) => [...predictions]);
+}
+
+/** What a run answered when it ended. */
+export const answersOf = ({ after }: RunResult): number[][] =>
+  after.sets.map(({ predictions }) => [...predictions]);

@@ -20,14 +20,24 @@ function call(request: Request): Promise<unknown> {
       return engine.loadModel(...request.args);
     case "loadData":
       return engine.loadData(...request.args);
+    case "corrupt":
+      return engine.corrupt(...request.args);
     case "removeData":
       return engine.removeData(...request.args);
     case "mapClasses":
       return engine.mapClasses(...request.args);
     case "estimateMemory":
       return engine.estimateMemory(...request.args);
+    case "evaluate":
+      return engine.evaluate(...request.args);
     case "train":
       return engine.train(...request.args);
+    case "saveRun":
+      return engine.saveRun();
+    case "restoreRun":
+      return engine.restoreRun(...request.args);
+    case "measurePath":
+      return engine.measurePath(...request.args);
     case "pause":
       return engine.pause();
     case "resume":
@@ -36,6 +46,10 @@ function call(request: Request): Promise<unknown> {
       return engine.stop();
     case "adjust":
       return engine.adjust(...request.args);
+    case "tradeOff":
+      return engine.tradeOff();
+    case "robustness":
+      return engine.robustness();
     case "exportMerged":
       return engine.exportMerged();
     case "image":
