@@ -4,5 +4,8 @@ import { register } from "tsx/esm/api";
 
 register();
 const { main } = await import("../src/cli/main.ts");
+const code = await main(process.argv.slice(2));
+// What was written to a pipe may still be on its way.
+for (const stream of [process.stdout, process.stderr]) await new Promise((done) => stream.write("", done));
 // Exit at once: a GPU device left open would keep the process alive.
-process.exit(await main(process.argv.slice(2)));
+process.exit(code);

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { pictures } from "../session/testing.ts";
+import { pictures, startHub } from "../session/testing.ts";
 import { main } from "./main.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -56,7 +56,7 @@ test("finetune leaves the merged model and its three records, and a table on std
   const out = join(folder, "deep", "out");
   const { code, stdout, stderr } = await selora(
     ...["finetune", "--model", fixture("vit"), "--target", target, "--out", out, ...quick],
-    ...["--ood", `sketches=${sketches}`, "--retention", `known=${known}`],
+    ...["--ood", `sketches=${sketches}`, "--retention", `known=${known}`, "--budget", "2", "--trade-off"],
   );
   expect(stderr).toContain("broken.png");
   expect(stderr).toContain("step 2/2");
@@ -68,6 +68,9 @@ test("finetune leaves the merged model and its three records, and a table on std
     "model.safetensors",
     "preprocessor_config.json",
     "recipe.json",
+    "report.html",
+    "report.json",
+    "tradeoff.json",
   ]);
   expect(json(join(out, "config.json")).id2label).toEqual({ 0: "cat", 1: "dog" });
   expect(json(join(out, "recipe.json"))).toMatchObject({
@@ -88,16 +91,109 @@ test("finetune leaves the merged model and its three records, and a table on std
       ["ood", "sketches", 4],
       ["retention", "known", 4],
     ]);
+  for (const { balanced, calibration, change, detection, role } of metrics.after) {
+    expect(balanced).toBeLessThanOrEqual(1);
+    expect(calibration.bins).toHaveLength(15);
+    expect(change.stayedRight + change.fixed + change.broken + change.stayedWrong).toBeGreaterThan(0);
+    expect(detection === null).toBe(role === "target");
+  }
+  const curve = json(join(out, "tradeoff.json"));
+  expect(curve.points.map(({ open }: { open: number }) => open)).toEqual([0, 1, 2]);
+  expect(curve.points[2].gates).toEqual(
+    gates.flatMap(({ open, id }: Record<string, unknown>) => (open ? [id] : [])),
+  );
+  expect(curve.sets.map(({ name, count }: Record<string, unknown>) => [name, count])).toEqual([
+    ["target", 2],
+    ["sketches", 4],
+    ["known", 4],
+  ]);
+  expect(curve.robustness.map(({ name }: { name: string }) => name)).toEqual(["sketches"]);
+  expect(stdout).toMatch(/^[012], knee /m);
   expect(metrics.open).toBe(gates.filter(({ open }: { open: boolean }) => open).length);
   expect(metrics.exported.accuracy).toBe(metrics.after[0].accuracy);
   expect(lines(stdout).map((line) => line.split(" ")[0])).toEqual(
     expect.arrayContaining(["set", "target", "sketches", "known"]),
   );
 
+  const report = json(join(out, "report.json"));
+  expect(report.sets.map(({ name }: { name: string }) => name)).toEqual(["target", "sketches", "known"]);
+  expect(report.tradeOff).toEqual({
+    sets: curve.sets,
+    points: curve.points.map(({ open, accuracies }: Record<string, unknown>) => ({ open, accuracies })),
+    knee: curve.knee,
+  });
+  const [before, after] = [metrics.before, metrics.after].map((sets) => sets[1].detection);
+  expect(report.sets[1].detection).toEqual({
+    count: 4,
+    confidence: [before.confidence, after.confidence],
+    energy: [before.energy, after.energy],
+  });
+  // How many steps are told of is a matter of time; the last one always is.
+  expect(report.curves.loss.at(-1)[0]).toBe(2);
+  const html = readFileSync(join(out, "report.html"), "utf8");
+  expect(html).toContain("<!doctype html>");
+  expect(html).not.toMatch(/https?:|<script|<link/);
+
   // What was written is a model again.
   const again = await selora("inspect", "--model", out);
   expect(again.code).toBe(0);
   expect(again.stdout).toContain("2 labels");
+});
+
+test("--seeds runs each seed into its own folder, with mean and spread", async () => {
+  const out = join(folder, "seeds");
+  const { code, stdout, stderr } = await selora(
+    ...["finetune", "--model", fixture("vit"), "--target", target, "--out", out, ...quick, "--seeds", "2"],
+  );
+  expect([code, stderr]).toEqual([0, expect.stringContaining("Run 2 of 2: run, seed 4, about")]);
+  expect(readdirSync(out).sort()).toEqual(["seed-3", "seed-4", "summary.json"]);
+  for (const seed of [3, 4]) {
+    expect(json(join(out, `seed-${seed}`, "recipe.json")).recipe.seed).toBe(seed);
+    expect(readdirSync(join(out, `seed-${seed}`))).toContain("model.safetensors");
+  }
+  const { summaries, failed } = json(join(out, "summary.json"));
+  const accuracies = [3, 4].map(
+    (seed) => json(join(out, `seed-${seed}`, "metrics.json")).after[0].accuracy as number,
+  );
+  expect(failed).toBe(0);
+  expect(summaries).toHaveLength(1);
+  expect(summaries[0].sets[0].after.mean).toBeCloseTo((accuracies[0]! + accuracies[1]!) / 2, 12);
+  expect(summaries[0].sets[0].after.deviation).toBeCloseTo(
+    Math.abs(accuracies[0]! - accuracies[1]!) / Math.SQRT2,
+    12,
+  );
+  expect(stdout).toMatch(/^run {2,}2 .*±/m);
+});
+
+test("suite runs the line-up; what fails is told and does not stop the others", async () => {
+  const out = join(folder, "suite");
+  const { code, stdout, stderr } = await selora(
+    ...["suite", "--model", fixture("vit"), "--target", target, "--out", out, ...quick, "--json"],
+  );
+  expect(code).toBe(0);
+  const { runs, asked, summaries } = JSON.parse(stdout);
+  expect(runs).toHaveLength(asked);
+  expect(summaries.map(({ name }: { name: string }) => name)).toEqual(
+    expect.arrayContaining(["LoRA on all", "Selective LoRA, 5%", "TAPS"]),
+  );
+  expect(stderr).toContain('"text":"Run 1 of');
+  const metrics = json(join(out, "selective-lora-5", "metrics.json"));
+  expect(metrics.open).toBe(1);
+  expect(metrics.path.map(({ strength }: { strength: number }) => strength)).toEqual([0, 0.25, 0.5, 0.75, 1]);
+  expect(readdirSync(join(out, "lora-on-all"))).not.toContain("model.safetensors");
+
+  // A file where the folder of one run would be.
+  const blocked = join(folder, "blocked");
+  mkdirSync(blocked);
+  writeFileSync(join(blocked, "lora-on-all"), "");
+  const failing = await selora(
+    ...["suite", "--model", fixture("vit"), "--target", target, "--out", blocked, ...quick],
+  );
+  expect([failing.code, failing.stderr]).toEqual([1, expect.stringContaining(`1 of ${asked} runs failed.`)]);
+  const outcome = json(join(blocked, "summary.json"));
+  expect(outcome.failed).toBe(1);
+  expect(outcome.runs.filter(({ complete }: { complete: boolean }) => complete)).toHaveLength(asked - 1);
+  expect(failing.stdout).not.toContain("LoRA on all");
 });
 
 test("with --json every line of both streams is one object", async () => {
@@ -114,6 +210,76 @@ test("with --json every line of both streams is one object", async () => {
   expect(frame.scores).toHaveLength(4);
   expect(lines(stdout)).toHaveLength(1);
   expect(JSON.parse(stdout)).toMatchObject({ kind: "done", complete: true, steps: 2 });
+});
+
+test("--corruptions adds a set that is the mean of its parts", async () => {
+  const out = join(folder, "corrupted");
+  const { code, stdout } = await selora(
+    ...["finetune", "--model", fixture("vit"), "--target", target, "--out", out, ...quick],
+    ...["--corruptions", "jpeg,weather", "--severity", "2"],
+  );
+  expect(code).toBe(0);
+  expect(
+    lines(stdout)
+      .slice(2, 8)
+      .map((line) => line.split(/ {2,}/).slice(0, 3).join("|")),
+  ).toEqual([
+    "target|6|linear",
+    "Corruptions of the target, mean|24|linear",
+    "|JPEG|6",
+    "|Snow|6",
+    "|Fog|6",
+    "|Glare|6",
+  ]);
+  const [, corrupted] = json(join(out, "metrics.json")).after;
+  expect(corrupted.parts.map(({ count }: { count: number }) => count)).toEqual([6, 6, 6, 6]);
+});
+
+test("evaluate scores a model on a folder, by each head that it has", async () => {
+  const ask = ["evaluate", "--model", fixture("vit"), "--backend", "wasm"];
+  // Cat and dog are two of the model's labels, lorry is none.
+  const some = await onDisk("some", ["cat", "dog", "lorry"], 3);
+  const own = await selora(...ask, "--data", some);
+  expect([own.code, own.stderr]).toEqual([0, expect.stringContaining("left out")]);
+  expect(own.stdout).toMatch(/^cat {2,}3 /m);
+  expect(own.stdout).not.toContain("lorry");
+  expect(own.stdout).toMatch(
+    /vit on some, own: \d of 6 right, .*95 % interval .*balanced .*ECE \d\.\d{3} in 15/,
+  );
+  for (const [head, count] of [
+    ["probe", 6],
+    ["knn", 6],
+  ] as const) {
+    const { code, stdout } = await selora(...ask, "--data", target, "--head", head, "--json");
+    expect(code).toBe(0);
+    expect(lines(stdout)).toHaveLength(1);
+    const said = JSON.parse(stdout);
+    expect(said).toMatchObject({ kind: "done", model: "vit", data: "pets", head, count });
+    expect(said.accuracy).toBe(said.correct / count);
+    expect(said.perClass.map(({ name }: { name: string }) => name)).toEqual(["cat", "dog"]);
+    expect(said.calibration.bins).toHaveLength(15);
+  }
+});
+
+test.each<[string, string[], string]>([
+  ["no data", [], "--data is missing"],
+  [
+    "a head of another kind",
+    ["--data", ".", "--head", "linear"],
+    "--head is own, probe, knn or zero-shot here",
+  ],
+  [
+    "a folder that fits no label",
+    ["--data", "CARS"],
+    "No class of this folder is one of the model's own labels",
+  ],
+  ["no text tower", ["--data", "KNOWN", "--head", "zero-shot"], "no text tower"],
+  ["one class to probe", ["--data", "ONE", "--head", "probe"], "class"],
+])("evaluate with %s ends with 2 and a sentence", async (_, given, sentence) => {
+  const folders: Record<string, string> = { CARS: cars, KNOWN: known, ONE: join(target, "train", "cat") };
+  const words = given.map((word) => folders[word] ?? word);
+  const { code, stderr } = await selora("evaluate", "--model", fixture("vit"), ...words);
+  expect([code, stderr]).toEqual([2, expect.stringContaining(sentence)]);
 });
 
 test("inspect shows every tensor, from a folder or a file with its config beside it", async () => {
@@ -140,6 +306,39 @@ test("inspect shows the tensors of a model that cannot be used, and why", async 
   expect(stderr).toContain("3");
 });
 
+test("a model by name is fetched, kept, and said to be as it was when the Hub is gone", async () => {
+  const hub = await startHub();
+  const files = Object.fromEntries(
+    readdirSync(fixture("vit")).map((name) => [name, readFileSync(join(fixture("vit"), name))]),
+  );
+  hub.models.set("org/vit", { revisions: { main: "a".repeat(40), old: "b".repeat(40) }, files });
+  vi.stubEnv("HF_ENDPOINT", hub.url);
+  vi.stubEnv("XDG_CACHE_HOME", join(folder, "cache"));
+  const named = await selora("inspect", "--model", "hf:org/vit@old");
+  expect([named.code, named.stderr]).toEqual([
+    0,
+    expect.stringContaining("Fetching model.safetensors, bytes"),
+  ]);
+  expect(named.stdout).toContain("vit.embeddings.cls_token");
+  expect(readdirSync(join(folder, "cache", "selora", "models"))).toEqual([`org--vit@${"b".repeat(16)}`]);
+  const none = await selora("inspect", "--model", "hf:org/none");
+  expect([none.code, none.stderr]).toEqual([1, expect.stringContaining("no such model on the Hub")]);
+  await hub.close();
+  const again = await selora("inspect", "--model", "hf:org/vit@old");
+  expect([again.code, again.stderr]).toEqual([0, expect.stringContaining("as it was fetched before")]);
+  const misspelt = await selora("inspect", "--model", "hf:org/vit/more");
+  expect([misspelt.code, misspelt.stderr]).toEqual([2, expect.stringContaining("neither a name on the Hub")]);
+  vi.unstubAllEnvs();
+});
+
+test("a PyTorch file is a model too, and one that would run something is refused", async () => {
+  const torch = join(root, "src", "checkpoint", "fixtures_torch");
+  const bin = await selora("inspect", "--model", join(torch, "vit.bin"));
+  expect([bin.code, bin.stdout]).toEqual([0, expect.stringContaining("vit.embeddings.cls_token")]);
+  const evil = await selora("inspect", "--model", join(torch, "os_system.pth"));
+  expect([evil.code, evil.stderr]).toEqual([2, expect.stringContaining('"posix.system"')]);
+});
+
 test("--help explains every setting", async () => {
   const { code, stdout } = await selora("--help");
   expect(code).toBe(0);
@@ -161,7 +360,11 @@ test.each<[string, string[], string]>([
   ["an empty setting", ["--lambda", ""], "--lambda"],
   ["an unknown choice", ["--granularity", "head"], "--granularity"],
   ["an unknown backend", ["--backend", "cuda"], "--backend is auto, webgpu or wasm"],
+  ["no seeds", ["--seeds", "0"], "--seeds is a number from 1 to 100"],
   ["a set without a name", ["--ood", "folder"], "--ood takes NAME=DIR"],
+  ["an unknown corruption", ["--corruptions", "frost"], "(gaussian-noise, shot-noise"],
+  ["a severity there is none of", ["--corruptions", "all", "--severity", "6"], "--severity is 1 to 5"],
+  ["a severity of nothing", ["--severity", "3"], "--corruptions, which is missing"],
   ["two sets of one name", ["--ood", "a=x", "--ood", "a=y"], "is given twice"],
 ])("%s ends with 2 and a sentence", async (_, given, sentence) => {
   const finetune = ["finetune", "--model", model, "--target", target, "--out", out];
@@ -208,9 +411,123 @@ test("a failure is an object too with --json", async () => {
   expect(JSON.parse(stderr)).toMatchObject({ kind: "failure", failure: { code: "bad-file" } });
 });
 
+test("with --json every line of stderr is an object, whatever the machine lacks", () => {
+  const bin = join(root, "bin", "selora.mjs");
+  const { LD_LIBRARY_PATH: _, VK_ICD_FILENAMES: __, ...env } = process.env;
+  const run = [
+    "finetune",
+    "--json",
+    "--model",
+    model,
+    "--target",
+    join(target, "train", "cat"),
+    "--out",
+    out,
+  ];
+  const { status, stderr } = spawnSync(process.execPath, [bin, ...run], { encoding: "utf8", env });
+  const kinds = stderr
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line).kind);
+  expect(kinds).toContain("notice");
+  expect(kinds.at(-1)).toBe("failure");
+  expect(status).toBe(2);
+});
+
 test("the program itself hands its exit code to the shell", () => {
   const bin = join(root, "bin", "selora.mjs");
   const good = spawnSync(process.execPath, [bin, "inspect", "--model", model], { encoding: "utf8" });
   expect([good.status, good.stderr]).toEqual([0, ""]);
   expect(good.stdout).toContain("vit.embeddings.cls_token");
 });
+
+test("a slow reader gets all of a long table", () => {
+  const many = join(folder, "many");
+  mkdirSync(many);
+  const tensors = Array.from({ length: 3000 }, (_, i) => [
+    `a.rather.long.name.of.a.tensor.${i}`,
+    { dtype: "F32", shape: [1], data_offsets: [4 * i, 4 * i + 4] },
+  ]);
+  const header = Buffer.from(JSON.stringify(Object.fromEntries(tensors)));
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(header.length));
+  writeFileSync(join(many, "model.safetensors"), Buffer.concat([size, header, Buffer.alloc(12000)]));
+  const program = `"${process.execPath}" "${join(root, "bin", "selora.mjs")}" inspect --model "${many}"`;
+  const { stdout } = spawnSync("sh", ["-c", `${program} | (sleep 5; cat)`], { encoding: "utf8" });
+  expect(lines(stdout).filter((line) => line.startsWith("a.rather.long.name"))).toHaveLength(3000);
+});
+
+test("a curve that cannot be written loses nothing of the run", async () => {
+  const out = join(folder, "no-curve");
+  mkdirSync(join(out, "tradeoff.json"), { recursive: true });
+  const { code } = await selora(
+    ...["finetune", "--model", fixture("vit"), "--target", target, "--out", out],
+    ...[...quick, "--trade-off"],
+  );
+  expect(code).toBe(1);
+  expect(json(join(out, "metrics.json")).complete).toBe(true);
+  expect(json(join(out, "report.json")).tradeOff).toBeNull();
+});
+
+test("images to stay the same on need no classes, and a weight", async () => {
+  const args = [
+    "finetune",
+    "--model",
+    fixture("vit"),
+    "--target",
+    target,
+    "--out",
+    join(folder, "kept"),
+    ...quick,
+  ];
+  const refused = await selora(...args, "--keep-data", cars);
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toContain("--keep-data needs --keep");
+  const idle = await selora(...args, "--keep", "2", "--keep-data", cars, "--method", "linear");
+  expect(idle.code).toBe(2);
+  const { code, stderr } = await selora(
+    ...args,
+    "--keep",
+    "2",
+    "--keep-data",
+    cars,
+    "--method",
+    "taps",
+    "--budget",
+    "1",
+  );
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/keep 0\.\d{4}/);
+  expect(
+    json(join(folder, "kept", "gates.json")).filter((gate: { open: boolean }) => gate.open),
+  ).toHaveLength(1);
+});
+
+test.each(["full", "lp-ft", "linear", "dora", "l0"])(
+  "%s ends with a merged model that is read back",
+  async (method) => {
+    const out = join(folder, method);
+    const { code, stderr } = await selora(
+      ...[
+        "finetune",
+        "--model",
+        fixture("vit"),
+        "--target",
+        target,
+        "--out",
+        out,
+        ...quick,
+        "--method",
+        method,
+      ],
+    );
+    expect(code).toBe(0);
+    const { exported, open, gates, after } = json(join(out, "metrics.json"));
+    expect(exported.accuracy).toBe(after[0].accuracy);
+    // The head's two, and of full fine-tuning every tensor that the file holds beside its own classifier's.
+    if (method === "linear") expect(exported.changed).toBe(2);
+    if (method === "full") expect(exported.changed).toBe(exported.total);
+    if (method !== "l0" && method !== "dora") expect(open).toBe(method === "linear" ? 0 : gates);
+    expect(stderr.includes("--rank does nothing")).toBe(["full", "lp-ft", "linear"].includes(method));
+  },
+);

@@ -1,4 +1,16 @@
-// Plain-text tables for the terminal.
+// Plain-text tables for the terminal, and how numbers stand in them.
+import type { Head } from "../session/protocol.ts";
+
+export const percent = (x: number) => `${(100 * x).toFixed(1)} %`;
+export const signed = (x: number) => `${x >= 0 ? "+" : ""}${(100 * x).toFixed(1)}`;
+
+/** What answered. */
+export const judgeWords: Record<Head, string> = {
+  linear: "linear",
+  own: "own",
+  "zero-shot": "zero-shot",
+  knn: "k-NN",
+};
 
 /** Left-aligned columns, two spaces apart, with a rule under the heads; ends in a newline. */
 export function table(heads: string[], rows: string[][]): string {
