@@ -35,10 +35,10 @@ const OOD_SETS = ["emojione-monotone", "openmoji-outline", "openmoji"];
 const OUTLINES_OF = { "openmoji-outline": "openmoji" };
 
 /**
- * What the studio suggests with the demo, where it differs from the defaults: the learning rate at which plain LoRA
- * visibly forgets, so that there is something to see (found by interop/demo_regime.py; figures in the README).
+ * What the studio suggests with the demo, where it differs from the defaults: a regime in which plain LoRA visibly
+ * forgets, so that there is something to see (figures in docs/results.md).
  */
-const RECIPE = { learningRate: 0.005 };
+const RECIPE = { learningRate: 0.005, epochs: 16 };
 
 /** Noto's drawing of this one makes resvg 2.6 abort the whole process. It is of no class. */
 const UNRENDERABLE = new Set(["package"]);
@@ -201,6 +201,17 @@ function drawAll(set, emoji, pathOf) {
   return members;
 }
 
+/** Each drawing once: an artist may draw two emoji alike, and the later one, if held out, would have been trained on. */
+function withoutRepeats(members) {
+  const seen = new Set();
+  return members.filter(([, png]) => {
+    const digest = createHash("sha256").update(png).digest("hex");
+    if (seen.has(digest)) return false;
+    seen.add(digest);
+    return true;
+  });
+}
+
 /** How many images of each class: `{train: {animal: 32, ...}, ...}`, or `{animal: 31, ...}` for a set of one split. */
 function countMembers(members) {
   const counts = {};
@@ -277,7 +288,7 @@ function renderPage(version) {
   const targetZip = writeZip(
     PAGE_DIR,
     `target-${TARGET_SET}.zip`,
-    drawAll(target, inTarget, (one) => `${one.split}/${one.class}/${one.name}.png`),
+    withoutRepeats(drawAll(target, inTarget, (one) => `${one.split}/${one.class}/${one.name}.png`)),
   );
 
   const ood = OOD_SETS.map((name) => ({

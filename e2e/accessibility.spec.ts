@@ -67,14 +67,27 @@ test("axe finds nothing with the demo loaded", async ({ page }) => {
   await check(page);
 });
 
+test("axe finds nothing where a model is fetched, and where it is set", async ({ page }) => {
+  await open(page);
+  await loadTiny(page);
+  await page.getByRole("button", { name: "Image size, preparation and what files cannot tell" }).click();
+  await page.getByRole("button", { name: "Load another model" }).click();
+  await page.getByRole("button", { name: "From the Hugging Face Hub, or an address" }).click();
+  await page.getByRole("button", { name: "Revision, token, another server" }).click();
+  await expect(page.getByLabel("Access token")).toBeVisible();
+  await check(page);
+});
+
 test("a run by keyboard alone, and axe finds nothing after it", async ({ page }) => {
   await page.setViewportSize(wide);
   await open(page);
   await loadTiny(page);
+  const corruptions = region(page, "Corruptions of the target");
+  await corruptions.getByRole("switch").press("Space");
   await setNumber(page, "Epochs", 2);
 
   await test.step("Tab reaches Start, Enter presses it", async () => {
-    const start = page.getByRole("button", { name: "Start" });
+    const start = page.getByRole("button", { name: "Start", exact: true });
     await page.locator("h1").click();
     await tabTo(page, 'section[aria-label="Run"] button', 30);
     await expect(start).toBeFocused();
@@ -96,6 +109,21 @@ test("a run by keyboard alone, and axe finds nothing after it", async ({ page })
     await expect(last).toHaveAttribute("aria-pressed", was === "true" ? "false" : "true");
     await page.keyboard.press("Home");
     await expect(last).not.toBeFocused();
+  });
+
+  await test.step("Enter opens all there is of corruptions and results", async () => {
+    await corruptions.getByRole("button", { name: "5 corruptions" }).press("Enter");
+    const curve = region(page, "How few blocks");
+    await curve.getByRole("button", { name: "Measure the trade-off" }).press("Enter");
+    await expect(curve).toContainText("are enough", { timeout: 60_000 });
+    const strange = region(page, "Strange images");
+    await strange.getByRole("button", { name: "Measure effective robustness" }).press("Enter");
+    await expect(strange).toContainText("β is local", { timeout: 60_000 });
+    const results = region(page, "What came out");
+    for (const part of ["corruptions, each for itself", "Class by class", "taken for what", "How sure it is"])
+      await results.getByRole("button", { name: part }).press("Enter");
+    for (const table of await results.getByRole("button", { name: "as a table" }).all())
+      await table.press("Enter");
   });
 
   await check(page);

@@ -141,12 +141,12 @@ test("bad files are answered with a sentence, and nothing loaded is lost", async
     [
       "swin",
       { "config.json": JSON.stringify({ ...config, model_type: "swin" }) },
-      ["swin/config.json", 'of type "swin"', "Choose a ViT or DeiT"],
+      ["swin/config.json", 'of type "swin"', "Choose a Vision Transformer"],
     ],
     [
       "missing",
       { "config.json": JSON.stringify({ ...config, num_hidden_layers: 3 }) },
-      ["missing/model.safetensors", "do not make up a ViT"],
+      ["missing/model.safetensors", "do not make up a ViT of transformers"],
     ],
     [
       "nan",
@@ -190,8 +190,10 @@ test("bad files are answered with a sentence, and nothing loaded is lost", async
     await expect(region(page, "strangers")).toContainText(
       "No class of this set is one of the target's classes",
     );
-    await expect(region(page, "strangers")).toContainText("Map classes by hand, or load another folder.");
-    await page.getByRole("button", { name: "Start" }).click();
+    await expect(region(page, "strangers")).toContainText(
+      "Rename its folders or map its classes by hand, or load another.",
+    );
+    await page.getByRole("button", { name: "Start", exact: true }).click();
     await complaint(page, "strangers", "counts as one of the target's classes", "remove the set");
     await page.getByRole("button", { name: "Remove strangers" }).click();
     await nothingLost();

@@ -26,7 +26,7 @@ test("the page's thread is free while a run is on", async ({ page }) => {
   await expect(region(page, "icons")).toBeVisible();
   await setNumber(page, "Epochs", 500);
   await setNumber(page, "Batch", 2);
-  await page.getByRole("button", { name: "Start" }).click();
+  await page.getByRole("button", { name: "Start", exact: true }).click();
   const steps = async () =>
     Number(/step ([\d,]+) of/.exec(await runStrip(page).innerText())?.[1]?.replaceAll(",", "") ?? 0);
   await expect.poll(steps, { timeout: 120_000 }).toBeGreaterThan(0);

@@ -33,7 +33,7 @@ test("without WebGPU the studio says so and runs on WASM", async ({ page }) => {
 
   await loadTiny(page);
   await setNumber(page, "Epochs", 1);
-  await page.getByRole("button", { name: "Start" }).click();
+  await page.getByRole("button", { name: "Start", exact: true }).click();
   await expect(runStrip(page)).toContainText("Done", { timeout: 120_000 });
   for (const score of await scoresOf(page, "few")) expect(score).toMatch(/^\d+\.\d%$/);
 });

@@ -131,6 +131,29 @@ export async function loadSmallDemo(page: Page): Promise<void> {
 /** The page's own words in the run's line: Ready, Warm-up, Done ... */
 export const runStrip = (page: Page) => region(page, "Run");
 
+/**
+ * Presses a button of the run's line at once when the run has come to a step. In the page itself, as a fast machine makes
+ * hundreds of steps between two looks from outside.
+ */
+export const pressAtStep = (page: Page, button: "Pause" | "Stop", step: number): Promise<void> =>
+  runStrip(page).evaluate(
+    (strip, [button, step]) =>
+      new Promise<void>((resolve) => {
+        const observer = new MutationObserver(look);
+        function look() {
+          const at = Number(/step ([\d,]+) of/.exec(strip.textContent)?.[1]?.replace(",", "") ?? 0);
+          const found = [...strip.querySelectorAll("button")].find((one) => one.textContent === button);
+          if (at < step || !found) return;
+          observer.disconnect();
+          found.click();
+          resolve();
+        }
+        observer.observe(strip, { subtree: true, childList: true, characterData: true });
+        look();
+      }),
+    [button, step] as const,
+  );
+
 /** Percentages that the table of sets shows of one set: before, after and, once something was adjusted, now. */
 export async function scoresOf(page: Page, set: string): Promise<string[]> {
   const body = region(page, "Before and after").locator("tbody", {
@@ -140,3 +163,20 @@ export async function scoresOf(page: Page, set: string): Promise<string[]> {
   // The last one is the change.
   return cells.slice(0, -1);
 }
+
+/** How many runs' tensors are kept, and up to which step the last one is. */
+export const keptSteps = (page: Page): Promise<number[]> =>
+  page.evaluate(
+    () =>
+      new Promise<number[]>((resolve, reject) => {
+        const asked = indexedDB.open("selora");
+        asked.onerror = () => reject(asked.error);
+        asked.onsuccess = () => {
+          const all = asked.result.transaction("states").objectStore("states").getAll();
+          all.onsuccess = () => {
+            asked.result.close();
+            resolve(all.result.map(({ saved }) => saved.step));
+          };
+        };
+      }),
+  );

@@ -2,7 +2,9 @@
 // is no room for three columns. Watch and Compare are pure, so this is where the stores meet them.
 import { Tabs } from "@mantine/core";
 import { useMediaQuery, useThrottledValue } from "@mantine/hooks";
-import { lazy, memo, Suspense, useDeferredValue, useRef, useState } from "react";
+import { memo, Suspense, useDeferredValue, useEffect, useRef, useState } from "react";
+import { opensAt } from "../session/recipe.ts";
+import { NoResults } from "./compare/NoResults.tsx";
 import { Header } from "./header/Header.tsx";
 import { RunStrip } from "./header/RunStrip.tsx";
 import { Input } from "./input/Input.tsx";
@@ -10,15 +12,18 @@ import { Boundary } from "./shared/Boundary.tsx";
 import { DropRunDialog } from "./shared/DropRunDialog.tsx";
 import { Failures } from "./shared/Failures.tsx";
 import { LiveRegion } from "./shared/LiveRegion.tsx";
+import { fetchPartsWhenIdle, part } from "./shared/part.ts";
+import { Unfinished } from "./shared/Unfinished.tsx";
 import { openGates } from "./state/session_store.ts";
 import { useRecipe, useSession, useStudio } from "./state/studio.ts";
+import { useView } from "./state/view.ts";
 import { Welcome } from "./Welcome.tsx";
 
-// Charts come in chunks of their own: the page can be used before they are there.
-const Watch = memo(lazy(() => import("./watch/Watch.tsx").then(({ Watch }) => ({ default: Watch }))));
-const Compare = memo(
-  lazy(() => import("./compare/Compare.tsx").then(({ Compare }) => ({ default: Compare }))),
-);
+const Watch = memo(part(async () => (await import("./watch/Watch.tsx")).Watch));
+const Compare = memo(part(async () => (await import("./compare/Compare.tsx")).Compare));
+const ReportPanel = part(async () => (await import("./compare/ReportPanel.tsx")).ReportPanel);
+const Runs = memo(part(async () => (await import("./runs/Runs.tsx")).Runs));
+const Benchmark = part(async () => (await import("./benchmark/Benchmark.tsx")).Benchmark);
 
 const columns = [
   { id: "input", title: "Input", label: "What goes in", Content: Input },
@@ -30,34 +35,70 @@ export function App() {
   const narrow = useMediaQuery("(max-width: 859px)", undefined, { getInitialValueInEffect: false });
   const [tab, setTab] = useState("input");
   const main = useRef<HTMLElement>(null);
+  // The engine's script comes first: without it nothing can be done.
+  const engine = useSession((state) => state.device !== null);
+  useEffect(() => (engine ? fetchPartsWhenIdle() : undefined), [engine]);
+  const [view, turnToView] = useView();
+  const measuring = view === "benchmark";
+  // Kept runs take the place of the columns: a tab where there are tabs, else by the header's button.
+  const runs = view === "runs";
   const turnTo = (next: string | null) => {
-    setTab(next ?? "input");
+    turnToView(next === "runs" ? "runs" : "studio");
+    if (next !== "runs") setTab(next ?? "input");
     main.current?.scrollTo(0, 0);
   };
   return (
     <div className="studio">
-      <Header />
-      <RunStrip />
+      <Header
+        benchmark={measuring}
+        onBenchmark={() => turnToView("benchmark")}
+        runs={runs}
+        onRuns={narrow ? null : () => turnToView(runs ? "studio" : "runs")}
+      />
+      {!measuring && <RunStrip />}
       {narrow && (
-        <nav className="tabs" aria-label="Parts of the page">
-          <Tabs id="studio" value={tab} onChange={turnTo}>
+        <nav className="tabs" hidden={measuring} aria-label="Parts of the page">
+          <Tabs id="studio" value={runs ? "runs" : tab} onChange={turnTo}>
             <Tabs.List grow>
               {columns.map(({ id, title }) => (
                 <Tabs.Tab key={id} value={id}>
                   {title}
                 </Tabs.Tab>
               ))}
+              <Tabs.Tab value="runs">Runs</Tabs.Tab>
             </Tabs.List>
           </Tabs>
         </nav>
       )}
       <Failures />
-      <main className="columns" ref={main}>
+      {measuring && (
+        <Boundary>
+          <Suspense fallback={<main className="columns" />}>
+            <Benchmark onLeave={() => turnToView("studio")} />
+          </Suspense>
+        </Boundary>
+      )}
+      <Unfinished />
+      <main className={runs ? "columns one" : "columns"} ref={main} hidden={measuring}>
+        {runs && (
+          <section
+            className="column"
+            {...(narrow
+              ? { role: "tabpanel", id: "studio-panel-runs", "aria-labelledby": "studio-tab-runs" }
+              : { "aria-label": "Kept runs" })}
+          >
+            <Boundary>
+              <Suspense fallback={<div className="panel placeholder" />}>
+                <Runs onOpened={() => turnTo("results")} />
+              </Suspense>
+            </Boundary>
+          </section>
+        )}
         {columns.map(({ id, label, Content }) => (
           <section
             key={id}
             className="column"
-            hidden={narrow && tab !== id}
+            hidden={runs || (narrow && tab !== id)}
             {...(narrow
               ? { role: "tabpanel", id: `studio-panel-${id}`, "aria-labelledby": `studio-tab-${id}` }
               : { "aria-label": label })}
@@ -82,23 +123,24 @@ function WatchColumn() {
   const run = useDeferredValue(useSession((state) => state.run));
   // Curves are dear to draw and slow to change: once a second is live enough.
   const steps = useThrottledValue(run.steps, 1000);
+  const points = useThrottledValue(run.points, 1000);
   const status = useSession((state) => state.status);
   const running = useSession((state) => state.running);
-  const tau = useRecipe((state) => state.recipe.tau);
+  const recipe = useRecipe((state) => state.recipe);
   const [selected, setSelected] = useState<number | null>(null);
   if (run.gates.length === 0 && !running) return <Welcome />;
   return (
     <Watch
       gates={run.gates}
       frames={run.frames}
-      tau={run.recipe?.tau ?? tau}
+      tau={opensAt(run.recipe ?? recipe)}
       selected={selected !== null && selected < run.gates.length ? selected : null}
       onSelect={setSelected}
       onToggle={session.toggleGate}
       canToggle={run.result !== null && !running}
       open={run.open}
       steps={steps}
-      points={run.points}
+      points={points}
       before={run.before}
       status={status}
     />
@@ -115,29 +157,46 @@ function useSteady(open: Uint8Array | null): Uint8Array | null {
 }
 
 function ResultsColumn() {
-  const { session } = useStudio();
+  const { session, runner } = useStudio();
   const run = useSession((state) => state.run);
   const open = useSteady(openGates(run));
   const status = useSession((state) => state.status);
   const exporting = useSession((state) => state.exporting);
+  const measuring = useSession((state) => state.measuring);
+  if (run.before === null) return <NoResults />;
   return (
-    <Compare
-      before={run.before}
-      after={run.result?.after ?? null}
-      current={run.current}
-      points={run.points}
-      gates={run.gates}
-      open={open}
-      strength={run.strength}
-      onStrength={session.setStrength}
-      onToggle={session.toggleGate}
-      onReset={session.resetAdjustment}
-      imageUrl={session.imageUrl}
-      onExport={session.exportMerged}
-      exportReport={run.exportReport}
-      exporting={exporting}
-      exportFailure={run.exportFailure}
-      status={status}
-    />
+    <>
+      <Compare
+        before={run.before}
+        after={run.result?.after ?? null}
+        current={run.current}
+        points={run.points}
+        gates={run.gates}
+        open={open}
+        strength={run.strength}
+        onStrength={session.setStrength}
+        onToggle={session.toggleGate}
+        onReset={session.resetAdjustment}
+        tradeOff={run.tradeOff}
+        robustness={run.robustness}
+        measuring={measuring}
+        pathMeasured={run.path !== null}
+        onMeasurePath={runner.measurePath}
+        onMeasureTradeOff={session.measureTradeOff}
+        onMeasureRobustness={session.measureRobustness}
+        onPick={session.pickBlocks}
+        imageUrl={session.imageUrl}
+        onExport={session.exportMerged}
+        exportReport={run.exportReport}
+        exporting={exporting}
+        exportFailure={run.exportFailure}
+        status={status}
+      />
+      {run.result && (
+        <Suspense>
+          <ReportPanel />
+        </Suspense>
+      )}
+    </>
   );
 }

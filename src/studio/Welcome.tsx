@@ -11,7 +11,7 @@ export function Welcome() {
     {
       done: model,
       title: "A Vision Transformer",
-      line: "As Hugging Face writes it: safetensors with its config.",
+      line: "Of transformers, timm or OpenCLIP, or an original DINO: a file of weights, with its config.",
     },
     {
       done: target,
@@ -44,7 +44,7 @@ export function Welcome() {
         ))}
       </ol>
       {!model && !target && (
-        <div className="row">
+        <div className="row wraps">
           <DemoButton size="sm" variant="filled" />
           <span className="dim">A small model and emoji as different artists drew them, built in.</span>
         </div>

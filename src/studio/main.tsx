@@ -7,20 +7,34 @@ import { Notifications } from "@mantine/notifications";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { connectSession } from "../session/client.ts";
+import { openKeep } from "../session/keep.ts";
+import { connectLibrary } from "../session/library_client.ts";
 import { App } from "./App.tsx";
+import { createLibraryStore } from "./state/library_store.ts";
 import { browserAddress, createRecipeStore } from "./state/recipe_store.ts";
+import { createRunner } from "./state/runner.ts";
+import { createRunsStore } from "./state/runs_store.ts";
 import { createSessionStore } from "./state/session_store.ts";
+import { createSitting } from "./state/sitting.ts";
 import { StudioContext } from "./state/studio.ts";
 import { cssVariables, theme } from "./theme.ts";
 
 const session = createSessionStore(connectSession());
 const recipe = createRecipeStore(browserAddress);
-void session.open("auto");
+const library = createLibraryStore(connectLibrary());
+const kept = openKeep();
+kept.catch(() => {});
+const keep = () => kept;
+const runs = createRunsStore(keep);
+const runner = createRunner(session, runs);
+const sitting = createSitting({ session, runs, runner }, keep);
+void sitting.begin();
 
 // A file dropped beside a drop zone would otherwise replace the page, and the run with it.
 for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
 addEventListener("beforeunload", (event) => {
-  if (session.getState().running) event.preventDefault();
+  // What is kept is there again after a reload; only what is not is asked about.
+  if (session.getState().running && sitting.getState().status !== "here") event.preventDefault();
 });
 
 const root = document.getElementById("root");
@@ -29,7 +43,7 @@ createRoot(root).render(
   <StrictMode>
     <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
       <Notifications position="bottom-right" />
-      <StudioContext value={{ session, recipe }}>
+      <StudioContext value={{ session, recipe, library, runs, runner, sitting }}>
         <App />
       </StudioContext>
     </MantineProvider>

@@ -3,7 +3,7 @@
 import { Button, Modal, SegmentedControl } from "@mantine/core";
 import { type KeyboardEvent, memo, useEffect, useMemo, useRef, useState } from "react";
 import type { SetAccuracy } from "../../session/protocol.ts";
-import { type Answer, answersAt, type ChangeKind, changedAnswers } from "./answers.ts";
+import { type Answer, answersAt, type Cell, type ChangeKind, changedAnswers } from "./answers.ts";
 import classes from "./ChangedImages.module.css";
 
 /** How many pictures are listed at once. */
@@ -13,7 +13,9 @@ export interface ChangedImagesProps {
   before: SetAccuracy;
   after: SetAccuracy;
   /** A cell of the confusion matrix, whose images are shown instead; null for none. */
-  cell: { label: number; predicted: number } | null;
+  cell: Cell | null;
+  kind: ChangeKind;
+  onKind: (kind: ChangeKind) => void;
   onCellDone: () => void;
   imageUrl: (setId: string, index: number) => Promise<string>;
 }
@@ -25,13 +27,12 @@ const kinds: { value: ChangeKind; label: string; none: string }[] = [
 ];
 
 export const ChangedImages = memo(function ChangedImages(props: ChangedImagesProps) {
-  const { before, after, cell, onCellDone, imageUrl } = props;
-  const [kind, setKind] = useState<ChangeKind>("fixed");
+  const { before, after, cell, kind, onKind, onCellDone, imageUrl } = props;
   const [listed, setListed] = useState(PAGE);
   const [enlarged, setEnlarged] = useState<number | null>(null);
   const changed = useMemo(() => changedAnswers(before, after), [before, after]);
   const answers = useMemo(
-    () => (cell ? answersAt(before, after, cell.label, cell.predicted) : changed[kind]),
+    () => (cell ? answersAt(before, after, cell) : changed[kind]),
     [before, after, cell, changed, kind],
   );
   const name = (label: number) => after.names[label] ?? "–";
@@ -49,8 +50,9 @@ export const ChangedImages = memo(function ChangedImages(props: ChangedImagesPro
       {cell ? (
         <div className={classes.cell}>
           <span>
-            <strong>{name(cell.label)}</strong> answered <strong>{name(cell.predicted)}</strong>:{" "}
-            {answers.length}
+            <strong>{name(cell.from)}</strong>{" "}
+            {cell.of === "label" ? "answered" : "was the answer before, now"}{" "}
+            <strong>{name(cell.predicted)}</strong>: {answers.length}
           </span>
           <Button size="compact-xs" variant="default" onClick={onCellDone}>
             Back to changed images
@@ -64,7 +66,7 @@ export const ChangedImages = memo(function ChangedImages(props: ChangedImagesPro
           data={kinds.map(({ value, label }) => ({ value, label: `${label} ${changed[value].length}` }))}
           value={kind}
           onChange={(value) => {
-            setKind(value as ChangeKind);
+            onKind(value as ChangeKind);
             setListed(PAGE);
           }}
         />

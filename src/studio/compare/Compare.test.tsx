@@ -3,22 +3,12 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
 import type { Evaluation, ExportReport, SetAccuracy, SetRole } from "../../session/protocol.ts";
 import { ExportPanel, type ExportPanelProps } from "./ExportPanel.tsx";
+import { FrequentPairs, type FrequentPairsProps } from "./FrequentPairs.tsx";
 import { Scoreboard, type ScoreboardProps } from "./Scoreboard.tsx";
+import { setAccuracy } from "./testing.ts";
 
 function set(id: string, role: SetRole, correct: number): SetAccuracy {
-  return {
-    id,
-    role,
-    name: id,
-    count: 200,
-    correct,
-    accuracy: correct / 200,
-    interval: [0, 1],
-    perClass: [],
-    predictions: new Int32Array(),
-    labels: new Int32Array(),
-    names: [],
-  };
+  return setAccuracy({ id, role, name: id, count: 200, correct, accuracy: correct / 200 });
 }
 
 const evaluation = (...sets: SetAccuracy[]): Evaluation => ({ sets, open: new Uint8Array(), strength: 1 });
@@ -60,6 +50,30 @@ describe("Scoreboard", () => {
     const points = [{ step: 4, epoch: 1, sets }];
     expect(board({ before, points })).toContain("Target ≈ 70.0% ▲ +20.0");
     expect(board({ before, points, current: before })).toContain("Target 60.0% 0.0");
+  });
+});
+
+describe("FrequentPairs", () => {
+  const pairs = (more: Partial<FrequentPairsProps>) =>
+    shown(
+      <FrequentPairs
+        rows={Int32Array.of(0, 1, 1, 2)}
+        predictions={Int32Array.of(0, 2, 2, 0)}
+        names={["cat", "dog", "fox"]}
+        of="before"
+        onCell={() => {}}
+        {...more}
+      />,
+    );
+
+  it("lists which answers became which, most images first", () => {
+    expect(pairs({})).toBe("Before Now Images dog fox 2 fox cat 1");
+    expect(pairs({ of: "label" })).toMatch(/^True class Answer/);
+  });
+
+  it("says so where nothing differs", () => {
+    expect(pairs({ predictions: Int32Array.of(0, 1, 1, 2) })).toBe("Every answer is what it was before.");
+    expect(pairs({ predictions: Int32Array.of(0, 1, 1, 2), of: "label" })).toContain("No mistake");
   });
 });
 

@@ -1,7 +1,7 @@
 // What came out of a run: accuracies before and after on every set, per class, the images whose answer changed,
 // the strength slider and the export. Pure: props in, calls out.
 import { Select, useComputedColorScheme } from "@mantine/core";
-import { type ReactNode, useId, useMemo, useRef, useState } from "react";
+import { Suspense, useId, useMemo, useRef, useState } from "react";
 import type { FailureParts } from "../../failure.ts";
 import type {
   AccuracyPoint,
@@ -9,20 +9,32 @@ import type {
   ExportReport,
   GateInfo,
   SetAccuracy,
+  SetRobustness,
+  TradeOff,
 } from "../../session/protocol.ts";
 import { Panel } from "../shared/Panel.tsx";
+import { part } from "../shared/part.ts";
 import { setColours } from "../watch/sets.ts";
 import type { SessionStatus } from "../watch/Watch.tsx";
 import { words } from "../watch/words.ts";
+import type { Cell, ChangeKind } from "./answers.ts";
 import { ChangedImages } from "./ChangedImages.tsx";
+import { ChangeMatrix } from "./ChangeMatrix.tsx";
 import classes from "./Compare.module.css";
 import { ConfusionMatrix } from "./ConfusionMatrix.tsx";
+import { Disclosure } from "./Disclosure.tsx";
 import { ExportPanel } from "./ExportPanel.tsx";
 import { OpenBlocks } from "./OpenBlocks.tsx";
+import { Path } from "./Path.tsx";
 import { PerClass } from "./PerClass.tsx";
 import { SetsTable } from "./SetsTable.tsx";
+import { Shifts } from "./Shifts.tsx";
 import { Strength } from "./Strength.tsx";
 import { setRows } from "./scores.ts";
+
+// What draws charts: a first page has nothing to draw.
+const Certainty = part(async () => (await import("./Certainty.tsx")).Certainty);
+const TradeOffPanel = part(async () => (await import("./TradeOffPanel.tsx")).TradeOffPanel);
 
 export interface CompareProps {
   /** The linear probe, before any block was adapted. */
@@ -42,6 +54,16 @@ export interface CompareProps {
   onToggle: (gate: number) => void;
   /** Back to the gates as trained and strength 1. */
   onReset: () => void;
+  tradeOff: TradeOff | null;
+  robustness: SetRobustness[] | null;
+  /** Which of them is being measured. */
+  measuring: "tradeOff" | "robustness" | "path" | null;
+  /** Whether the way between before and after has been measured. */
+  pathMeasured: boolean;
+  onMeasurePath: () => void;
+  onMeasureTradeOff: () => void;
+  onMeasureRobustness: () => void;
+  onPick: (open: Uint8Array) => void;
   /** Address of the n-th held-out image of a set. The caller owns the address, caches it and revokes it. */
   imageUrl: (setId: string, index: number) => Promise<string>;
   onExport: () => void;
@@ -70,19 +92,19 @@ export function Compare(props: CompareProps) {
         title="Before and after"
         help="Accuracy on held-out images, with the probable range of its true value."
       >
-        {rows.length === 0 ? (
-          <Lesson />
-        ) : (
-          <>
-            <SetsTable rows={rows} colours={colours} chosen={row?.id ?? null} onChoose={setWanted} />
-            {!after && (
-              <p className={classes.hint}>
-                {points.length > 0
-                  ? "Live numbers come from at most 64 images a set; all are asked when training ends."
-                  : "This is where the model starts. Live numbers follow with the first epoch."}
-              </p>
-            )}
-          </>
+        <SetsTable
+          rows={rows}
+          adjusting={current !== null}
+          colours={colours}
+          chosen={row?.id ?? null}
+          onChoose={setWanted}
+        />
+        {!after && (
+          <p className={classes.hint}>
+            {points.length > 0
+              ? "Live numbers come from the target's validation images and at most 64 of every other set, and are compared with the same images before. All held-out images are asked when training ends."
+              : "This is where the model starts. Live numbers follow with the first epoch."}
+          </p>
         )}
       </Panel>
       {after && open && (
@@ -100,7 +122,27 @@ export function Compare(props: CompareProps) {
             disabled={busy}
           />
           <Strength strength={strength} onStrength={props.onStrength} disabled={busy} />
+          <Path
+            measured={props.pathMeasured}
+            measuring={props.measuring === "path"}
+            disabled={status !== "idle" || after.open.some((flag, gate) => flag !== open[gate])}
+            onMeasure={props.onMeasurePath}
+          />
         </Panel>
+      )}
+      {after?.open.includes(1) && open && (
+        <Suspense fallback={<div className="panel placeholder" />}>
+          <TradeOffPanel
+            tradeOff={props.tradeOff}
+            measuring={props.measuring === "tradeOff"}
+            open={open}
+            strength={strength}
+            colours={colours}
+            disabled={status !== "idle"}
+            onMeasure={props.onMeasureTradeOff}
+            onPick={props.onPick}
+          />
+        </Suspense>
       )}
       {row?.before && latest && (
         <Details
@@ -113,6 +155,15 @@ export function Compare(props: CompareProps) {
           colour={colours.get(row.id) ?? "currentcolor"}
           dark={dark}
           imageUrl={props.imageUrl}
+        />
+      )}
+      {after && (
+        <Shifts
+          rows={rows}
+          robustness={props.robustness}
+          measuring={props.measuring === "robustness"}
+          disabled={status !== "idle"}
+          onMeasure={props.onMeasureRobustness}
         />
       )}
       <Panel title="Export" help={words.merged}>
@@ -141,7 +192,8 @@ interface DetailsProps {
 }
 
 function Details({ names, chosen, onChoose, before, latest, colour, dark, imageUrl }: DetailsProps) {
-  const [cell, setCell] = useState<{ label: number; predicted: number } | null>(null);
+  const [cell, setCell] = useState<Cell | null>(null);
+  const [kind, setKind] = useState<ChangeKind>("fixed");
   const images = useRef<HTMLDivElement>(null);
   const field = useId();
   return (
@@ -159,22 +211,34 @@ function Details({ names, chosen, onChoose, before, latest, colour, dark, imageU
           />
         </div>
       )}
-      <Section title="Answers that changed">
-        <div ref={images}>
-          <ChangedImages
-            before={before}
-            after={latest}
-            cell={cell}
-            onCellDone={() => setCell(null)}
-            imageUrl={imageUrl}
-          />
-        </div>
-      </Section>
-      <Section title="Class by class">
+      {latest.change && (
+        <ChangeMatrix
+          change={latest.change}
+          repeated={latest.parts.length > 0}
+          shown={cell ? null : kind}
+          onKind={(chosenKind) => {
+            setCell(null);
+            setKind(chosenKind);
+          }}
+        />
+      )}
+      <div ref={images}>
+        <ChangedImages
+          before={before}
+          after={latest}
+          cell={cell}
+          kind={kind}
+          onKind={setKind}
+          onCellDone={() => setCell(null)}
+          imageUrl={imageUrl}
+        />
+      </div>
+      <Disclosure title="Class by class">
         <PerClass before={before} after={latest} colour={colour} />
-      </Section>
-      <Section title="What is taken for what">
+      </Disclosure>
+      <Disclosure title="What is taken for what">
         <ConfusionMatrix
+          before={before}
           set={latest}
           dark={dark}
           cell={cell}
@@ -183,35 +247,12 @@ function Details({ names, chosen, onChoose, before, latest, colour, dark, imageU
             images.current?.scrollIntoView({ block: "nearest" });
           }}
         />
-      </Section>
+      </Disclosure>
+      <Disclosure title="How sure it is">
+        <Suspense>
+          <Certainty before={before} after={latest} colour={colour} />
+        </Suspense>
+      </Disclosure>
     </Panel>
-  );
-}
-
-function Section({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <div className={classes.section}>
-      <h3>{title}</h3>
-      {children}
-    </div>
-  );
-}
-
-function Lesson() {
-  return (
-    <ul className={classes.lesson}>
-      <li>
-        <strong>Target</strong>
-        <span>{words.target}</span>
-      </li>
-      <li>
-        <strong>OOD</strong>
-        <span>{words.ood}</span>
-      </li>
-      <li>
-        <strong>Retention</strong>
-        <span>{words.retention}</span>
-      </li>
-    </ul>
   );
 }

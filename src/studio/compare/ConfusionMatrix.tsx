@@ -1,31 +1,58 @@
-// Which class is taken for which; a cell shows its images.
-import { memo, useMemo } from "react";
+// Which class is taken for which, or which answer became which; a cell shows its images.
+import { SegmentedControl } from "@mantine/core";
+import { memo, useMemo, useState } from "react";
 import type { SetAccuracy } from "../../session/protocol.ts";
 import { levelFill, levelInk, levelOf } from "../watch/colour.ts";
 import { Term } from "../watch/Term.tsx";
-import { confusion } from "./answers.ts";
+import { type Cell, confusion } from "./answers.ts";
 import classes from "./ConfusionMatrix.module.css";
-import { Mistakes } from "./Mistakes.tsx";
+import { FrequentPairs } from "./FrequentPairs.tsx";
 
-/** The most classes that are drawn as a matrix; beyond, the most frequent mistakes are listed instead. */
+/** The most classes that are drawn as a matrix; beyond, the most frequent pairs are listed instead. */
 const READABLE = 16;
 
 export interface ConfusionMatrixProps {
+  before: SetAccuracy;
   set: SetAccuracy;
   dark: boolean;
-  cell: { label: number; predicted: number } | null;
-  onCell: (cell: { label: number; predicted: number }) => void;
+  cell: Cell | null;
+  onCell: (cell: Cell) => void;
 }
 
 export const ConfusionMatrix = memo(function ConfusionMatrix({
+  before,
   set,
   dark,
   cell,
   onCell,
 }: ConfusionMatrixProps) {
-  const matrix = useMemo(() => confusion(set), [set]);
+  const [of, setOf] = useState<Cell["of"]>("label");
+  const rows = of === "label" ? set.labels : before.predictions;
+  const matrix = useMemo(
+    () => confusion({ labels: rows, predictions: set.predictions }),
+    [rows, set.predictions],
+  );
   const size = matrix.classes.length;
-  if (size > READABLE) return <Mistakes set={set} onCell={onCell} />;
+  const choice = (
+    <SegmentedControl
+      size="xs"
+      fullWidth
+      aria-label="Where the rows come from"
+      data={[
+        { value: "label", label: "True class → now" },
+        { value: "before", label: "Before → now" },
+      ]}
+      value={of}
+      onChange={(value) => setOf(value as Cell["of"])}
+    />
+  );
+  if (size > READABLE)
+    return (
+      <div>
+        {choice}
+        <FrequentPairs rows={rows} predictions={set.predictions} names={set.names} of={of} onCell={onCell} />
+      </div>
+    );
   const name = (index: number) => set.names[matrix.classes[index]!] ?? "–";
   const totals = matrix.classes.map(
     (_, row) =>
@@ -35,9 +62,14 @@ export const ConfusionMatrix = memo(function ConfusionMatrix({
   const other = matrix.elsewhere.some((count) => count > 0);
   return (
     <div className={classes.scroll}>
+      {choice}
       <table className={classes.matrix}>
         <caption>
-          <Term word="confusion">Rows: true class, columns: answer</Term>
+          {of === "label" ? (
+            <Term word="confusion">Rows: true class, columns: answer</Term>
+          ) : (
+            "Rows: answer before, columns: answer now"
+          )}
         </caption>
         <thead>
           <tr>
@@ -68,10 +100,10 @@ export const ConfusionMatrix = memo(function ConfusionMatrix({
                   <td key={predicted} data-right={row === column || undefined}>
                     <button
                       type="button"
-                      aria-label={`${name(row)} answered ${name(column)}: ${count}`}
-                      aria-pressed={cell?.label === label && cell.predicted === predicted}
+                      aria-label={`${name(row)} ${of === "label" ? "answered" : "became"} ${name(column)}: ${count}`}
+                      aria-pressed={cell?.of === of && cell.from === label && cell.predicted === predicted}
                       style={{ background: levelFill(level, dark), color: levelInk(level, dark) }}
-                      onClick={() => onCell({ label, predicted })}
+                      onClick={() => onCell({ of, from: label, predicted })}
                     >
                       {count}
                     </button>

@@ -5,6 +5,7 @@ import { useState } from "react";
 import type { FailureParts } from "../../failure.ts";
 import type { ExportReport, SetAccuracy } from "../../session/protocol.ts";
 import { formatBytes, formatCount } from "../shared/format.ts";
+import { save } from "../shared/save.ts";
 import { percent } from "../watch/format.ts";
 import { Term } from "../watch/Term.tsx";
 import classes from "./ExportPanel.module.css";
@@ -18,16 +19,6 @@ export interface ExportPanelProps {
   /** Whether something else keeps the session busy. */
   busy: boolean;
   onExport: () => void;
-}
-
-function save(name: string, blob: Blob): void {
-  const url = URL.createObjectURL(blob);
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  // The browser reads the address after this turn; a minute is enough for it to begin.
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
 const contents = [
@@ -82,8 +73,8 @@ export function ExportPanel({ score, report, exporting, failure, busy, onExport 
       ) : (
         <>
           <p className={classes.what}>
-            <Term word="merged">Merged weights</Term> as Hugging Face reads them. Before they are offered, the
-            file is read back and scored.
+            <Term word="merged">Merged weights</Term> as the model's own library reads them. Before they are
+            offered, the file is read back and scored.
           </p>
           <ul className={classes.files}>
             {contents.map(([path, what]) => (

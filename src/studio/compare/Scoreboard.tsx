@@ -4,6 +4,7 @@ import type { AccuracyPoint, Evaluation, SetRole } from "../../session/protocol.
 import { changeArrow, percent, pointsChange } from "../watch/format.ts";
 import { Term } from "../watch/Term.tsx";
 import classes from "./Scoreboard.module.css";
+import { Pending } from "./SetsTable.tsx";
 import { roleAccuracy } from "./scores.ts";
 
 export interface ScoreboardProps {
@@ -38,7 +39,11 @@ export const Scoreboard = memo(function Scoreboard(props: ScoreboardProps) {
               role,
             )
           : roleAccuracy(before?.sets, role);
-        const is = measured ?? was;
+        // The mean of a role is known when all of its sets are.
+        const ofRole = (evaluation: Evaluation | null) =>
+          evaluation?.sets.filter((set) => set.role === role).length ?? 0;
+        const pending = current !== null && ofRole(current) < ofRole(before);
+        const is = pending ? null : (measured ?? was);
         return (
           <div key={role} className={classes.cell}>
             <dt>
@@ -46,7 +51,9 @@ export const Scoreboard = memo(function Scoreboard(props: ScoreboardProps) {
             </dt>
             <dd>
               <span className={classes.value}>
-                {is === null ? (
+                {pending ? (
+                  <Pending />
+                ) : is === null ? (
                   "–"
                 ) : (
                   <>
@@ -59,7 +66,7 @@ export const Scoreboard = memo(function Scoreboard(props: ScoreboardProps) {
                   </>
                 )}
               </span>
-              <Change from={was} to={measured} />
+              <Change from={was} to={pending ? null : measured} />
             </dd>
           </div>
         );

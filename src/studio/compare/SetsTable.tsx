@@ -1,15 +1,19 @@
 // Every set before, after and now: accuracy, its 95 % interval as a bar, the change in points, how many images.
 import { memo } from "react";
+import type { SetAccuracy } from "../../session/protocol.ts";
 import { formatCount } from "../shared/format.ts";
 import { changeArrow, percent, pointsChange } from "../watch/format.ts";
-import { roleNames } from "../watch/sets.ts";
+import { judgeWords, roleNames } from "../watch/sets.ts";
 import { Term } from "../watch/Term.tsx";
 import { changedAnswers } from "./answers.ts";
+import { Disclosure } from "./Disclosure.tsx";
 import classes from "./SetsTable.module.css";
 import { accuracyAxis, type SetRow } from "./scores.ts";
 
 export interface SetsTableProps {
   rows: SetRow[];
+  /** Gates or strength are set by hand: what has no `now` is still being measured. */
+  adjusting: boolean;
   colours: ReadonlyMap<string, string>;
   /** Set that the details below are about; null when there are none yet. */
   chosen: string | null;
@@ -26,8 +30,23 @@ export function Change({ value }: { value: number }) {
   );
 }
 
-export const SetsTable = memo(function SetsTable({ rows, colours, chosen, onChoose }: SetsTableProps) {
-  const adjusted = rows.some((row) => row.now);
+/** A number that is on its way. */
+export function Pending() {
+  return (
+    <span className={classes.pending} role="img" aria-label="being measured">
+      …
+    </span>
+  );
+}
+
+export const SetsTable = memo(function SetsTable({
+  rows,
+  adjusting,
+  colours,
+  chosen,
+  onChoose,
+}: SetsTableProps) {
+  const adjusted = adjusting || rows.some((row) => row.now);
   const live = !rows.some((row) => row.after) && rows.some((row) => row.live !== null);
   const axis = accuracyAxis(rows);
   return (
@@ -46,11 +65,15 @@ export const SetsTable = memo(function SetsTable({ rows, colours, chosen, onChoo
         </tr>
       </thead>
       {rows.map((row) => {
-        const latest = row.now ?? row.after;
+        // While gates or strength were just changed, what is not measured yet is not known.
+        const pending = adjusting && row.now === null;
+        const latest = pending ? null : (row.now ?? row.after);
         const value = latest?.accuracy ?? row.live;
         const was = latest ? row.before?.accuracy : row.liveBefore;
         const changes = row.before && latest ? changedAnswers(row.before, latest) : null;
-        const count = (latest ?? row.before)?.count;
+        const any = latest ?? row.before;
+        const count = any?.count;
+        const by = any ? judgeWords(row.role, any.judge) : "";
         return (
           <tbody key={row.id} data-chosen={row.id === chosen || undefined}>
             <tr>
@@ -59,7 +82,7 @@ export const SetsTable = memo(function SetsTable({ rows, colours, chosen, onChoo
                   type="button"
                   onClick={() => onChoose(row.id)}
                   aria-pressed={row.id === chosen}
-                  disabled={!latest}
+                  disabled={!latest && !row.after}
                 >
                   <span className={classes.dot} style={{ background: colours.get(row.id) }} />
                   <span className={classes.name} title={row.name}>
@@ -71,8 +94,16 @@ export const SetsTable = memo(function SetsTable({ rows, colours, chosen, onChoo
               <td data-strong={!adjusted || undefined}>
                 {row.after ? percent(row.after.accuracy) : row.live !== null ? percent(row.live) : "–"}
               </td>
-              {adjusted && <td data-strong>{row.now ? percent(row.now.accuracy) : "–"}</td>}
-              <td>{typeof was === "number" && value !== null ? <Change value={value - was} /> : "–"}</td>
+              {adjusted && <td data-strong>{row.now ? percent(row.now.accuracy) : <Pending />}</td>}
+              <td>
+                {pending ? (
+                  <Pending />
+                ) : typeof was === "number" && value !== null ? (
+                  <Change value={value - was} />
+                ) : (
+                  "–"
+                )}
+              </td>
             </tr>
             <tr className={classes.second}>
               <td colSpan={adjusted ? 5 : 4}>
@@ -81,6 +112,8 @@ export const SetsTable = memo(function SetsTable({ rows, colours, chosen, onChoo
                   <span>
                     <Term word={row.role}>{roleNames[row.role]}</Term>
                     {count === undefined ? "" : `, ${formatCount(count)} images`}
+                    {by && `, ${by}`}
+                    {any && any.parts.length > 0 && ", mean"}
                   </span>
                   {changes && (
                     <span>
@@ -88,6 +121,7 @@ export const SetsTable = memo(function SetsTable({ rows, colours, chosen, onChoo
                     </span>
                   )}
                 </div>
+                <Parts before={row.before} now={latest} />
               </td>
             </tr>
           </tbody>
@@ -110,6 +144,41 @@ export const SetsTable = memo(function SetsTable({ rows, colours, chosen, onChoo
     </table>
   );
 });
+
+/** Each corruption of a set that is their mean. */
+function Parts({ before, now }: { before: SetAccuracy | null; now: SetAccuracy | null }) {
+  const parts = before?.parts ?? [];
+  if (parts.length === 0) return null;
+  return (
+    <Disclosure title={`${parts.length} corruptions, each for itself`}>
+      <table className={classes.parts}>
+        <thead>
+          <tr>
+            <th scope="col">Corruption</th>
+            <th scope="col">Before</th>
+            <th scope="col">Now</th>
+            <th scope="col">Change</th>
+          </tr>
+        </thead>
+        <tbody>
+          {parts.map(({ name, accuracy, count }, i) => {
+            const is = now?.parts[i];
+            return (
+              <tr key={name}>
+                <th scope="row" title={`${name}, ${count} images`}>
+                  {name}
+                </th>
+                <td>{percent(accuracy)}</td>
+                <td>{is ? percent(is.accuracy) : "–"}</td>
+                <td>{is ? <Change value={is.accuracy - accuracy} /> : "–"}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </Disclosure>
+  );
+}
 
 interface IntervalsProps {
   row: SetRow;

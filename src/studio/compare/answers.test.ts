@@ -1,23 +1,17 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { SetAccuracy } from "../../session/protocol.ts";
-import { answersAt, changedAnswers, commonMistakes, confusion } from "./answers.ts";
+import { answersAt, changedAnswers, confusion, frequentPairs } from "./answers.ts";
+import { setAccuracy } from "./testing.ts";
 
 function set(labels: number[], predictions: number[]): SetAccuracy {
-  const correct = labels.filter((label, i) => label === predictions[i]).length;
-  return {
-    id: "t",
-    role: "target",
-    name: "T",
+  return setAccuracy({
     count: labels.length,
-    correct,
-    accuracy: correct / labels.length,
-    interval: [0, 1],
-    perClass: [],
+    correct: labels.filter((label, i) => label === predictions[i]).length,
     predictions: Int32Array.from(predictions),
     labels: Int32Array.from(labels),
     names: ["a", "b", "c", "d"],
-  };
+  });
 }
 
 it("sorts changed answers into fixed, broken and other", () => {
@@ -54,7 +48,11 @@ it("leaves out images that were not measured before", () => {
 
 it("finds the images behind a cell, changed or not", () => {
   const labels = [0, 0, 0, 1];
-  const found = answersAt(set(labels, [1, 0, 2, 1]), set(labels, [1, 1, 0, 1]), 0, 1);
+  const found = answersAt(set(labels, [1, 0, 2, 1]), set(labels, [1, 1, 0, 1]), {
+    of: "label",
+    from: 0,
+    predicted: 1,
+  });
   expect(found.map((answer) => answer.index)).toEqual([0, 1]);
 });
 
@@ -65,10 +63,10 @@ it("counts every image once in the confusion matrix", () => {
   expect([...matrix.elsewhere]).toEqual([0, 1]);
 });
 
-it("names the most frequent mistakes first", () => {
-  const mistakes = commonMistakes(set([0, 1, 1, 2, 0], [1, 0, 0, 2, 3]), 2);
-  expect(mistakes).toEqual([
-    { label: 1, predicted: 0, count: 2 },
-    { label: 0, predicted: 1, count: 1 },
+it("names the pairs that differ most often first", () => {
+  const pairs = frequentPairs(set([0, 1, 1, 2, 0], [1, 0, 0, 2, 3]), 2);
+  expect(pairs).toEqual([
+    { from: 1, predicted: 0, count: 2 },
+    { from: 0, predicted: 1, count: 1 },
   ]);
 });

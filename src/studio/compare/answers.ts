@@ -24,14 +24,16 @@ export function changedAnswers(before: SetAccuracy, after: SetAccuracy): Record<
   return changed;
 }
 
-/** Images of class `label` that are answered `predicted` now. */
-export function answersAt(
-  before: SetAccuracy,
-  after: SetAccuracy,
-  label: number,
-  predicted: number,
-): Answer[] {
-  return answers(before, after).filter((answer) => answer.label === label && answer.after === predicted);
+/** A cell of a matrix: images of a class, or once answered as one (`of`), that are answered `predicted` now. */
+export interface Cell {
+  of: "label" | "before";
+  from: number;
+  predicted: number;
+}
+
+/** The images of a cell. */
+export function answersAt(before: SetAccuracy, after: SetAccuracy, { of, from, predicted }: Cell): Answer[] {
+  return answers(before, after).filter((answer) => answer[of] === from && answer.after === predicted);
 }
 
 function answers(before: SetAccuracy, after: SetAccuracy): Answer[] {
@@ -44,46 +46,53 @@ function answers(before: SetAccuracy, after: SetAccuracy): Answer[] {
 }
 
 export interface Confusion {
-  /** Indices into `names` of the rows and columns: every class that has images, in the order of the names. */
+  /** Indices into `names` of the rows and columns: every class that is in the rows, in the order of the names. */
   classes: number[];
-  /** How often, row-major: row the true class, column the answer. */
+  /** How often, row-major: row the true class (or the answer before), column the answer. */
   counts: Uint32Array;
   /** Per row, answers that are none of the classes (a classifier that knows more than the set holds). */
   elsewhere: Uint32Array;
 }
 
-export function confusion(set: Pick<SetAccuracy, "labels" | "predictions">): Confusion {
-  const classes = [...new Set(set.labels)].sort((first, second) => first - second);
+/** @param set its `labels` are the rows: the true classes, or the answers before */
+export function confusion({
+  labels: rows,
+  predictions,
+}: Pick<SetAccuracy, "labels" | "predictions">): Confusion {
+  const classes = [...new Set(rows)].sort((first, second) => first - second);
   const place = new Map(classes.map((label, index) => [label, index]));
   const counts = new Uint32Array(classes.length ** 2);
   const elsewhere = new Uint32Array(classes.length);
-  set.labels.forEach((label, index) => {
+  rows.forEach((label, index) => {
     const row = place.get(label)!;
-    const column = place.get(set.predictions[index]!);
+    const column = place.get(predictions[index]!);
     if (column === undefined) elsewhere[row]!++;
     else counts[row * classes.length + column]!++;
   });
   return { classes, counts, elsewhere };
 }
 
-/** The most frequent mistakes, most frequent first; ties in the order of the classes. */
-export function commonMistakes(
-  set: Pick<SetAccuracy, "labels" | "predictions">,
+/**
+ * The most frequent pairs that differ, most frequent first; ties in the order of the classes.
+ * @param set its `labels` are where a pair comes from: the true class (then it is a mistake), or the answer before
+ */
+export function frequentPairs(
+  { labels: rows, predictions }: Pick<SetAccuracy, "labels" | "predictions">,
   limit: number,
-): { label: number; predicted: number; count: number }[] {
-  const found = new Map<string, { label: number; predicted: number; count: number }>();
-  set.labels.forEach((label, index) => {
-    const predicted = set.predictions[index]!;
-    if (predicted === label) return;
-    const key = `${label} ${predicted}`;
-    const mistake = found.get(key) ?? { label, predicted, count: 0 };
-    mistake.count++;
-    found.set(key, mistake);
+): { from: number; predicted: number; count: number }[] {
+  const found = new Map<string, { from: number; predicted: number; count: number }>();
+  rows.forEach((from, index) => {
+    const predicted = predictions[index]!;
+    if (predicted === from) return;
+    const key = `${from} ${predicted}`;
+    const pair = found.get(key) ?? { from, predicted, count: 0 };
+    pair.count++;
+    found.set(key, pair);
   });
   return [...found.values()]
     .sort(
       (first, second) =>
-        second.count - first.count || first.label - second.label || first.predicted - second.predicted,
+        second.count - first.count || first.from - second.from || first.predicted - second.predicted,
     )
     .slice(0, limit);
 }

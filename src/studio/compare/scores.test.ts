@@ -1,22 +1,17 @@
 import { describe, expect, it } from "vitest";
 import type { AccuracyPoint, Evaluation, SetAccuracy, SetRole } from "../../session/protocol.ts";
 import { accuracyAxis, classRows, roleAccuracy, setRows } from "./scores.ts";
+import { setAccuracy } from "./testing.ts";
 
 function set(id: string, role: SetRole, accuracy: number, more: Partial<SetAccuracy> = {}): SetAccuracy {
-  return {
+  return setAccuracy({
     id,
     role,
     name: id.toUpperCase(),
-    count: 100,
-    correct: accuracy * 100,
     accuracy,
     interval: [accuracy - 0.05, accuracy + 0.05],
-    perClass: [],
-    predictions: new Int32Array(),
-    labels: new Int32Array(),
-    names: [],
     ...more,
-  };
+  });
 }
 
 const evaluation = (...sets: SetAccuracy[]): Evaluation => ({ sets, open: new Uint8Array(), strength: 1 });

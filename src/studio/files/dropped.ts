@@ -29,7 +29,7 @@ export async function filesFromDrop(event: DragEvent): Promise<SourceFile[]> {
 /** Files chosen in an input, with their folders where a folder was chosen. */
 export const filesFromInput = (files: FileList | null): SourceFile[] => [...(files ?? [])].map(toSource);
 
-const withoutEnding = (name: string) => name.replace(/\.(zip|safetensors)$/i, "");
+const withoutEnding = (name: string) => name.replace(/\.(zip|safetensors|pth?|bin|ckpt)$/i, "");
 
 /** A name for what was dropped: its one root folder or its one file; null when there are several. */
 export function nameOfDrop(files: SourceFile[]): string | null {

@@ -1,15 +1,30 @@
-// The product's name, the numbers always in sight, the device, the words, the colours.
+// The product's name, the numbers always in sight, kept runs, the device, the way to the benchmark, the words, the colours.
+import { ActionIcon, Button, Tooltip } from "@mantine/core";
+import type { MouseEvent } from "react";
 import { Scoreboard } from "../compare/Scoreboard.tsx";
 import { DemoButton } from "../shared/DemoButton.tsx";
+import { formatCount } from "../shared/format.ts";
+import { Icon } from "../shared/Icon.tsx";
 import { openGates } from "../state/session_store.ts";
-import { useSession } from "../state/studio.ts";
+import { useRuns, useSession } from "../state/studio.ts";
 import { DeviceBadge } from "./DeviceBadge.tsx";
 import { Glossary } from "./Glossary.tsx";
 import { ThemeSwitch } from "./ThemeSwitch.tsx";
 
 const countOpen = (open: Uint8Array | null) => open?.reduce((sum, one) => sum + one, 0) ?? null;
 
-export function Header() {
+interface HeaderProps {
+  /** Whether the benchmark is shown, where a demo that loads would be out of sight. */
+  benchmark: boolean;
+  onBenchmark: () => void;
+  /** Whether kept runs are shown. */
+  runs: boolean;
+  /** Shows or leaves them; null where a tab does. */
+  onRuns: (() => void) | null;
+}
+
+export function Header({ benchmark, onBenchmark, runs, onRuns }: HeaderProps) {
+  const kept = useRuns((state) => state.runs.length);
   const empty = useSession(({ model, data }) => model === null && data.length === 0);
   const run = useSession((state) => state.run);
   return (
@@ -31,12 +46,40 @@ export function Header() {
         />
       </div>
       <div className="topbar-actions">
-        {empty && (
+        {empty && !benchmark && (
           <div className="demo">
             <DemoButton />
           </div>
         )}
+        {onRuns && (
+          <Button
+            variant={runs ? "light" : "default"}
+            leftSection={<Icon name="table" />}
+            aria-pressed={runs}
+            onClick={onRuns}
+          >
+            Runs{kept > 0 && ` ${formatCount(kept)}`}
+          </Button>
+        )}
         <DeviceBadge />
+        <Tooltip label="Benchmark: how fast a step is on this machine">
+          <ActionIcon
+            component="a"
+            href="?benchmark"
+            variant={benchmark ? "light" : "default"}
+            size={30}
+            aria-label="Benchmark"
+            aria-current={benchmark ? "page" : undefined}
+            onClick={(event: MouseEvent) => {
+              // A tab of its own, if that is what was asked for.
+              if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+              event.preventDefault();
+              onBenchmark();
+            }}
+          >
+            <Icon name="gauge" />
+          </ActionIcon>
+        </Tooltip>
         <Glossary />
         <ThemeSwitch />
       </div>

@@ -1,12 +1,14 @@
 // The run at one look: start, pause, stop, how far it is, how fast, and what it will need.
-import { Button, Popover, Progress, Tooltip, UnstyledButton } from "@mantine/core";
+import { Button, NumberInput, Popover, Progress, Tooltip, UnstyledButton } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { useEffect } from "react";
+import { useEffect, useState } from "react";
 import type { StepReport } from "../../session/protocol.ts";
+import { applies } from "../../session/recipe.ts";
 import { formatBytes, formatCount, formatDuration, formatRate, plural } from "../shared/format.ts";
 import { Icon } from "../shared/Icon.tsx";
+import { rowSecondsLeft } from "../state/runner.ts";
 import type { StudioState } from "../state/session_store.ts";
-import { useRecipe, useSession, useStudio } from "../state/studio.ts";
+import { useRecipe, useRunner, useSession, useStudio } from "../state/studio.ts";
 
 const phases: Record<StepReport["phase"], { name: string; line: string }> = {
   "warm-up": { name: "Warm-up", line: "every block learns" },
@@ -15,7 +17,7 @@ const phases: Record<StepReport["phase"], { name: string; line: string }> = {
 };
 
 /** Why a run cannot start, as a request; null when it can. */
-function missing({ model, data, answered, device, reading }: StudioState): string | null {
+function missing({ model, data, device, reading }: StudioState): string | null {
   const target = data.some((set) => set.role === "target");
   if (!device) return "The engine is starting";
   if (reading.length > 0)
@@ -23,29 +25,34 @@ function missing({ model, data, answered, device, reading }: StudioState): strin
   if (!model && !target) return "Load a model and target images to begin";
   if (!model) return "Load a model to begin";
   if (!target) return "Load target images to begin";
-  if (!answered) return "Answer what the model's files leave open, then press Apply";
+  if (model.questions.length > 0) return "Answer what the model's files leave open, then press Apply";
   return null;
 }
 
 export function RunStrip() {
-  const { session, recipe: recipeStore } = useStudio();
+  const { session, recipe: recipeStore, runner } = useStudio();
   const recipe = useRecipe((state) => state.recipe);
   const lacking = useSession(missing);
   const running = useSession((state) => state.running);
   const stopping = useSession((state) => state.stopping);
   const paused = useSession((state) => state.status === "paused");
-  const busy = useSession((state) => state.exporting || state.status === "evaluating");
+  const measuring = useSession((state) => state.exporting || state.status === "evaluating");
   const done = useSession((state) => state.run.result !== null);
+  const inRow = useRunner((state) => state.busy && state.row !== null);
+  const rowBusy = useRunner((state) => state.busy);
+  const [seeds, setSeeds] = useState(1);
+  const busy = measuring || rowBusy;
+  const blocked = lacking !== null || busy;
 
   return (
     <section className="strip" aria-label="Run">
-      <div className="strip-buttons">
-        {running ? (
+      <div className="strip-buttons" data-row={inRow || undefined}>
+        {running || rowBusy ? (
           <Button
             size="sm"
             variant="light"
             leftSection={<Icon name={paused ? "play" : "pause"} />}
-            disabled={stopping}
+            disabled={stopping || !running}
             onClick={() => (paused ? session.resume() : session.pause())}
           >
             {paused ? "Resume" : "Pause"}
@@ -55,20 +62,58 @@ export function RunStrip() {
             <Button
               size="sm"
               leftSection={<Icon name="play" />}
-              data-disabled={lacking !== null || busy || undefined}
-              aria-disabled={lacking !== null || busy}
-              onClick={() => lacking === null && !busy && session.train(recipeStore.getState().recipe)}
+              data-disabled={blocked || undefined}
+              aria-disabled={blocked}
+              onClick={() => !blocked && runner.start(recipeStore.getState().recipe, seeds)}
             >
               {done ? "Run again" : "Start"}
             </Button>
           </Tooltip>
         )}
+        {inRow ? (
+          <Tooltip label="End this run after its step and go on to the next">
+            <Button size="sm" variant="default" disabled={stopping || !running} onClick={() => runner.skip()}>
+              Next run
+            </Button>
+          </Tooltip>
+        ) : (
+          <>
+            <Tooltip label="Seeds: run the recipe this often, each with a seed of its own; mean and spread stand under Runs">
+              <NumberInput
+                size="sm"
+                className="seeds"
+                aria-label="Seeds"
+                prefix="× "
+                hideControls
+                value={seeds}
+                min={1}
+                max={20}
+                allowDecimal={false}
+                allowNegative={false}
+                clampBehavior="strict"
+                disabled={running || rowBusy}
+                onChange={(value) => setSeeds(Math.max(1, Number(value) || 1))}
+              />
+            </Tooltip>
+            <Tooltip label="Run the standard line-up of methods with this recipe, one after the other, and keep each">
+              <Button
+                size="sm"
+                variant="default"
+                data-disabled={blocked || running || undefined}
+                aria-disabled={blocked || running}
+                onClick={() => !blocked && !running && runner.suite(recipeStore.getState().recipe, seeds)}
+              >
+                Suite
+              </Button>
+            </Tooltip>
+          </>
+        )}
         <Button
           size="sm"
           variant="default"
           leftSection={<Icon name="stop" />}
-          disabled={!running || stopping}
-          onClick={() => session.stop()}
+          disabled={!(running || rowBusy) || stopping}
+          onClick={() => runner.stop()}
         >
           Stop
         </Button>
@@ -89,6 +134,7 @@ function RunStatus({ lacking }: { lacking: string | null }) {
   const exporting = useSession((state) => state.exporting);
   const step = useSession((state) => state.run.steps.at(-1) ?? null);
   const result = useSession((state) => state.run.result);
+  const row = useRunner((state) => (state.busy ? state.row : null));
   const trainCount = useSession((state) =>
     state.data
       .filter((set) => set.role === "target")
@@ -111,7 +157,7 @@ function RunStatus({ lacking }: { lacking: string | null }) {
   } else if (running && step) {
     title = status === "paused" ? "Paused" : phases[step.phase].name;
     detail = `step ${formatCount(step.step)} of ${formatCount(step.steps)}, epoch ${step.epoch + 1}${
-      status === "paused" || recipe.method === "lora" ? "" : `: ${phases[step.phase].line}`
+      status === "paused" || !applies("budget", recipe) ? "" : `: ${phases[step.phase].line}`
     }`;
     share = step.step / step.steps;
   } else if (running || exporting || status === "evaluating") {
@@ -136,6 +182,10 @@ function RunStatus({ lacking }: { lacking: string | null }) {
     title = "Ready";
     detail = `${plural(trainCount, "image")}, ${plural(recipe.epochs, "epoch")}, ${plural(steps, "step")}`;
   }
+  if (row && row.at < row.entries.length) {
+    title = `${row.at + 1} of ${row.entries.length}, ${row.entries[row.at]?.name}: ${title}`;
+    share = (row.at + share) / row.entries.length;
+  }
   return (
     <div className="strip-status">
       <p className="clip" title={`${title} ${detail}`}>
@@ -143,6 +193,8 @@ function RunStatus({ lacking }: { lacking: string | null }) {
       </p>
       <Progress
         value={moving ? 100 : 100 * share}
+        // It moves a few times a second; fading from one to the next would paint every frame.
+        transitionDuration={0}
         size={4}
         animated={moving}
         striped={moving}
@@ -167,9 +219,10 @@ function RunFigures() {
     if (model !== null && !running) void session.estimateMemory(settled);
   }, [session, settled, model, running]);
 
-  const left = running ? (secondsLeft ?? step?.secondsLeft ?? null) : null;
+  const ofThisRun = running ? (secondsLeft ?? step?.secondsLeft ?? null) : null;
+  const left = useRunner((state) => rowSecondsLeft(state, ofThisRun)) ?? ofThisRun;
   return (
-    <div className="strip-figures">
+    <div className="strip-figures" data-left={left !== null || undefined}>
       <div className="figure">
         <span className="label">images/s</span>
         <span className="value">{step ? formatRate(step.imagesPerSecond) : "–"}</span>

@@ -1,11 +1,13 @@
-// One role's images: the target, the other styles (OOD), or what the model knew before (retention).
+// One role's images: the target, the other styles (OOD), what the model knew before (retention), or any at all on which
+// it is to stay as it was (keep).
 import { TextInput } from "@mantine/core";
 import { useState } from "react";
-import type { SetRole, SourceFile } from "../../session/protocol.ts";
+import type { DataRole, SourceFile } from "../../session/protocol.ts";
 import { nameOfDrop, splitDrop } from "../files/dropped.ts";
 import { DemoLink } from "../shared/DemoButton.tsx";
 import { Panel } from "../shared/Panel.tsx";
 import { useSession, useStudio } from "../state/studio.ts";
+import { Corruptions } from "./Corruptions.tsx";
 import { DataSet } from "./DataSet.tsx";
 import { DropZone } from "./DropZone.tsx";
 import { ReadingBar } from "./ReadingBar.tsx";
@@ -20,7 +22,7 @@ interface RoleWords {
   fallback: string;
 }
 
-const wordsOf: Record<SetRole, RoleWords> = {
+const wordsOf: Record<DataRole, RoleWords> = {
   target: {
     title: "Target images",
     help: "What the model is to learn: a folder of images for each class. A part is held out to measure on.",
@@ -48,7 +50,7 @@ const wordsOf: Record<SetRole, RoleWords> = {
   },
   retention: {
     title: "Retention images",
-    help: "Images of what the model knew before, judged by its own classifier. They show what it forgets.",
+    help: "Images of what the model knew before, judged by its own classifier; without one by its text tower, or by which images are nearest. They show what it forgets.",
     subject: "retention images",
     empty: "Classes named as the model's own labels:",
     more: "Another set",
@@ -57,12 +59,23 @@ const wordsOf: Record<SetRole, RoleWords> = {
 └ teapot/ …`,
     fallback: "Retention",
   },
+  keep: {
+    title: "Images to stay the same on",
+    help: "Any images, without classes: while the run learns, the network is held to what it made of them before. They are never measured. With none, it is held on the target images alone.",
+    subject: "images to stay the same on",
+    empty: "Any folder of pictures like those the model was good at; no class folders needed:",
+    more: "Another set",
+    tree: `any-pictures/
+├ 001.jpg
+└ more/ …`,
+    fallback: "Keep",
+  },
 };
 
-export function DataPanel({ of: role }: { of: SetRole }) {
+export function DataPanel({ of: role }: { of: DataRole }) {
   const { session, recipe } = useStudio();
   const all = useSession((state) => state.data);
-  const sets = all.filter((one) => one.role === role);
+  const sets = all.filter((one) => one.role === role && one.corruption === null);
   const running = useSession((state) => state.running);
   const reading = useSession((state) => state.reading.some((one) => one.what === role));
   const [name, setName] = useState("");
@@ -120,9 +133,10 @@ export function DataPanel({ of: role }: { of: SetRole }) {
         >
           {empty && role !== "target" && <p className="dim">{words.empty}</p>}
           {empty && <pre className="tree">{words.tree}</pre>}
-          {empty && <DemoLink />}
+          {empty && role !== "keep" && <DemoLink />}
         </DropZone>
       )}
+      {role === "ood" && <Corruptions locked={running} />}
     </Panel>
   );
 }

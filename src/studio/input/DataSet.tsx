@@ -44,7 +44,8 @@ export function DataSet({ set, locked }: { set: DataReport; locked: boolean }) {
           </ActionIcon>
         </Tooltip>
       </div>
-      <div className="set-facts">
+      {set.role === "keep" ? <span className="dim">no classes needed</span> : null}
+      <div className="set-facts" hidden={set.role === "keep"}>
         <button type="button" className="linkish" aria-expanded={open} onClick={() => setOpen(!open)}>
           <Icon name="right" />
           {plural(set.classes.length, "class", "classes")}

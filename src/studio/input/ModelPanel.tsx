@@ -1,19 +1,21 @@
 // The model: what to drop, and once it is there, what it is, what its files leave open, and its tensors.
 import { ActionIcon, Button, Tooltip } from "@mantine/core";
-import { lazy, Suspense, useState } from "react";
+import { Suspense, useState } from "react";
 import type { ModelReport } from "../../session/protocol.ts";
 import { DemoLink } from "../shared/DemoButton.tsx";
 import { formatShort, plural } from "../shared/format.ts";
 import { Icon } from "../shared/Icon.tsx";
 import { Panel } from "../shared/Panel.tsx";
-import { useSession, useStudio } from "../state/studio.ts";
+import { part } from "../shared/part.ts";
+import { useLibrary, useSession, useStudio } from "../state/studio.ts";
+import { ClassifierReads } from "./ClassifierReads.tsx";
 import { DropZone } from "./DropZone.tsx";
+import { FetchModel } from "./FetchModel.tsx";
 import { ModelQuestions } from "./ModelQuestions.tsx";
+import { ModelSettings } from "./ModelSettings.tsx";
 import { ReadingBar } from "./ReadingBar.tsx";
 
-const TensorTable = lazy(() =>
-  import("./TensorTable.tsx").then(({ TensorTable }) => ({ default: TensorTable })),
-);
+const TensorTable = part(async () => (await import("./TensorTable.tsx")).TensorTable);
 
 const modelTree = `my-model/
 ├ model.safetensors     weights
@@ -25,6 +27,7 @@ export function ModelPanel() {
   const model = useSession((state) => state.model);
   const running = useSession((state) => state.running);
   const reading = useSession((state) => state.reading.some((one) => one.what === "model"));
+  const fetching = useLibrary((state) => state.fetching !== null);
   const [replacing, setReplacing] = useState(false);
   const [tensors, setTensors] = useState(false);
 
@@ -32,11 +35,12 @@ export function ModelPanel() {
     if ((await session.mayDropRun()) && (await session.loadModel(files))) setReplacing(false);
   }
 
+  const offering = (model === null || replacing) && !reading;
   const problems = model?.table.filter((row) => row.problem !== null).length ?? 0;
   return (
     <Panel
       title="Model"
-      help="A Vision Transformer (ViT or DeiT) as Hugging Face writes it: safetensors with its config."
+      help="A Vision Transformer: safetensors (one file or shards with their index) or a PyTorch file, with its config where there is one; a CLIP or SigLIP with its tokenizer also reads class names."
       actions={
         model && (
           <>
@@ -64,13 +68,15 @@ export function ModelPanel() {
       }
     >
       {model && <ModelFacts model={model} problems={problems} onProblems={() => setTensors(true)} />}
+      {model && <ClassifierReads model={model} />}
       {model && <ModelQuestions key={`${model.name}/${model.table.length}`} model={model} />}
+      {model && <ModelSettings key={`${model.name}/settings`} model={model} />}
       <ReadingBar what="model" />
-      {(model === null || replacing) && !reading && (
+      {offering && (
         <DropZone
           subject="model"
           words={model ? "Drop another model" : "Drop it here, or choose"}
-          accept=".safetensors,.json"
+          accept=".safetensors,.pth,.pt,.bin,.ckpt,.json,.txt"
           fileWord="Files"
           disabled={running}
           onFiles={load}
@@ -79,6 +85,7 @@ export function ModelPanel() {
           {model === null && <DemoLink />}
         </DropZone>
       )}
+      {(offering || fetching) && <FetchModel onFiles={load} />}
       {model && tensors && (
         <Suspense>
           <TensorTable rows={model.table} name={model.name} onClose={() => setTensors(false)} />
@@ -91,6 +98,21 @@ export function ModelPanel() {
 const families: Record<ModelReport["architecture"]["family"], string> = {
   "hf-vit": "ViT",
   "hf-deit": "DeiT",
+  "hf-dinov2": "DINOv2",
+  "hf-dinov2-registers": "DINOv2 with registers",
+  "hf-dinov3": "DINOv3",
+  "timm-vit": "ViT (timm)",
+  "timm-dinov3": "DINOv3 (timm)",
+  dino: "DINO (original)",
+  dinov2: "DINOv2 (original)",
+  "dinov2-registers": "DINOv2 with registers (original)",
+  dinov3: "DINOv3 (original)",
+  "hf-clip": "CLIP",
+  "openai-clip": "CLIP (OpenAI)",
+  "open-clip": "CLIP (OpenCLIP)",
+  "open-clip-timm": "OpenCLIP (timm trunk)",
+  "hf-siglip": "SigLIP",
+  "timm-siglip": "SigLIP (timm)",
 };
 
 function ModelFacts(props: { model: ModelReport; problems: number; onProblems: () => void }) {
@@ -103,7 +125,6 @@ function ModelFacts(props: { model: ModelReport; problems: number; onProblems: (
     preprocessing.resize.mode === "exact"
       ? `${preprocessing.resize.width} × ${preprocessing.resize.height}`
       : `shorter edge ${preprocessing.resize.edge}`;
-  const crop = preprocessing.crop ? `, crop ${preprocessing.crop.width} × ${preprocessing.crop.height}` : "";
   return (
     <>
       <div className="row">
@@ -112,7 +133,7 @@ function ModelFacts(props: { model: ModelReport; problems: number; onProblems: (
         </strong>
         <span className="dim">
           {families[shape.family]}
-          {shape.prefixTokens === 2 && ", distilled"}
+          {shape.prefixTokens - (shape.registers ?? 0) === 2 && ", distilled"}
         </span>
       </div>
       <dl className="facts">
@@ -126,18 +147,34 @@ function ModelFacts(props: { model: ModelReport; problems: number; onProblems: (
         <dd>
           {shape.imageSize} px, {shape.patchSize} px
         </dd>
+        <dt>Activation, norm eps</dt>
+        <dd>
+          {shape.gatedMlp ? "silu, gated" : shape.activation}, {shape.layerNormEps.toExponential()}
+        </dd>
         <dt>Own labels</dt>
         <dd>{shape.labels ? plural(shape.labels.length, "label") : "none, backbone only"}</dd>
         <dt>Resize</dt>
         <dd>
-          {resize}
-          {crop}, {preprocessing.interpolation}
+          {resize}, {preprocessing.interpolation}
         </dd>
+        {preprocessing.crop && (
+          <>
+            <dt>Crop</dt>
+            <dd>
+              {preprocessing.crop.width} × {preprocessing.crop.height}
+            </dd>
+          </>
+        )}
         <dt>Mean</dt>
         <dd>{triple(preprocessing.mean)}</dd>
         <dt>Std</dt>
         <dd>{triple(preprocessing.std)}</dd>
       </dl>
+      {props.model.notes.map((note) => (
+        <p key={note} className="dim">
+          {note}
+        </p>
+      ))}
       {props.problems > 0 && (
         <button type="button" className="linkish" onClick={props.onProblems}>
           <Icon name="warning" className="tone-warning" />

@@ -1,45 +1,29 @@
 // What a model's files do not say is asked for here, the usual value filled in; nothing is guessed silently.
 import { Button, NativeSelect, TextInput } from "@mantine/core";
 import { useState } from "react";
-import type { ModelAnswers, ModelReport, OpenQuestion } from "../../session/protocol.ts";
+import { readSetting } from "../../session/model_settings.ts";
+import type { ModelReport, OpenQuestion } from "../../session/protocol.ts";
 import { Icon } from "../shared/Icon.tsx";
 import { useSession, useStudio } from "../state/studio.ts";
-
-/** The answer to a question as the engine takes it; null when the text cannot be one. */
-export function readAnswer(key: keyof ModelAnswers, text: string): ModelAnswers[keyof ModelAnswers] | null {
-  if (key === "activation") return text as ModelAnswers["activation"];
-  const numbers = text
-    .split(/[\s,;]+/)
-    .filter(Boolean)
-    .map(Number);
-  const [first] = numbers;
-  if (first === undefined || !numbers.every(Number.isFinite)) return null;
-  if (key === "mean" || key === "std") {
-    const [r, g = r, b = r] = numbers;
-    if (numbers.length !== 1 && numbers.length !== 3) return null;
-    if (key === "std" && numbers.some((value) => value <= 0)) return null;
-    return [r, g, b] as [number, number, number];
-  }
-  if (numbers.length !== 1 || first <= 0) return null;
-  if ((key === "heads" || key === "resize") && !Number.isInteger(first)) return null;
-  return first;
-}
 
 export function ModelQuestions({ model }: { model: ModelReport }) {
   const { session } = useStudio();
   const files = useSession((state) => state.modelFiles);
-  const answered = useSession((state) => state.answered);
+  const given = useSession((state) => state.modelAnswers);
   const locked = useSession((state) => state.running || state.reading.length > 0);
   const [texts, setTexts] = useState<Record<string, string>>({});
   const textOf = (question: OpenQuestion) => texts[question.key] ?? question.usual;
-  if (model.questions.length === 0 || answered) return null;
+  if (model.questions.length === 0) return null;
 
   const answers = model.questions.map((question) => ({
     question,
-    value: readAnswer(question.key, textOf(question)),
+    value: readSetting(question.key, textOf(question)),
   }));
   const apply = () =>
-    session.loadModel(files, Object.fromEntries(answers.map(({ question, value }) => [question.key, value])));
+    session.loadModel(files, {
+      ...given,
+      ...Object.fromEntries(answers.map(({ question, value }) => [question.key, value])),
+    });
 
   return (
     <form
@@ -56,11 +40,14 @@ export function ModelQuestions({ model }: { model: ModelReport }) {
       </div>
       {answers.map(({ question, value }) => {
         const put = (text: string) => setTexts({ ...texts, [question.key]: text });
+        // The question itself, and what is usual.
+        const [, asked, why] = /^(.*?\?)(?: (.*))?$/s.exec(question.question) ?? [null, question.question];
         return question.choices ? (
           <NativeSelect
             key={question.key}
             size="xs"
-            label={question.question}
+            label={asked}
+            description={why}
             data={question.choices}
             value={textOf(question)}
             onChange={(event) => put(event.currentTarget.value)}
@@ -68,7 +55,8 @@ export function ModelQuestions({ model }: { model: ModelReport }) {
         ) : (
           <TextInput
             key={question.key}
-            label={question.question}
+            label={asked}
+            description={why}
             value={textOf(question)}
             error={value === null ? `Not a value this can have; usual is ${question.usual}.` : undefined}
             onChange={(event) => put(event.currentTarget.value)}

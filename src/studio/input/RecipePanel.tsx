@@ -1,53 +1,26 @@
 // The settings of a run: a handful in sight, the rest folded away, each with its line on what it does.
-import { ActionIcon, Collapse, NumberInput, SegmentedControl, Tooltip } from "@mantine/core";
+import { ActionIcon, Collapse, Tooltip } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
-import { useId, useState } from "react";
-import { defaultRecipe, type Recipe, recipeWords } from "../../session/recipe.ts";
-import { Help } from "../shared/Help.tsx";
+import { useState } from "react";
+import { applies, defaultRecipe } from "../../session/recipe.ts";
 import { Icon } from "../shared/Icon.tsx";
 import { Panel } from "../shared/Panel.tsx";
-import { boundsOf, type RecipeKey, recipeKeys } from "../state/recipe_store.ts";
+import { type RecipeKey, recipeKeys } from "../state/recipe_store.ts";
 import { useRecipe, useSession, useStudio } from "../state/studio.ts";
+import { HeadFields } from "./HeadFields.tsx";
+import { RecipeField } from "./RecipeField.tsx";
 
-const basics: RecipeKey[] = ["method", "granularity", "rank", "lambda", "epochs", "batch"];
-const others = recipeKeys.filter((key) => !basics.includes(key));
-
-/** Plain LoRA has no gates that close, so these do nothing for it. */
-const gateSettings: RecipeKey[] = ["tau", "lambda", "warmup", "settle", "scoreLearningRate"];
-
-const steps: Partial<Record<RecipeKey, number>> = {
-  rank: 4,
-  alpha: 4,
-  tau: 0.01,
-  lambda: 0.1,
-  warmup: 0.05,
-  settle: 0.05,
-  batch: 4,
-  learningRate: 1e-4,
-  headLearningRate: 1e-4,
-  scoreLearningRate: 1e-3,
-  weightDecay: 1e-3,
-};
-
-const optionWords: Record<string, string> = {
-  selective: "Selective",
-  lora: "LoRA",
-  block: "Block",
-  layer: "Layer",
-  matrix: "Matrix",
-  both: "Both",
-  attention: "Attention",
-  mlp: "MLP",
-  none: "None",
-  flip: "Mirror",
-  "crop-flip": "Mirror, crop",
-};
+const basics: RecipeKey[] = ["method", "select", "granularity", "rank", "budget", "epochs", "batch", "keep"];
+/** What the classifier reads depends on the model, and is chosen there; the head has fields of its own. */
+const elsewhere: RecipeKey[] = ["pooling", "head", "headTrains", "prompts", "neighbours"];
+const others = recipeKeys.filter((key) => !basics.includes(key) && !elsewhere.includes(key));
 
 export function RecipePanel() {
   const { recipe: store } = useStudio();
   const recipe = useRecipe((state) => state.recipe);
   const running = useSession((state) => state.running);
   const [more, setMore] = useState(() => others.some((key) => recipe[key] !== defaultRecipe[key]));
+  const shown = (key: RecipeKey) => applies(key, recipe);
   const changed = recipeKeys.some((key) => recipe[key] !== defaultRecipe[key]);
 
   async function copyLink() {
@@ -81,10 +54,11 @@ export function RecipePanel() {
       }
     >
       <div className="fields">
-        {basics.map((key) => (
-          <Field key={key} name={key} recipe={recipe} locked={running} />
+        {basics.filter(shown).map((key) => (
+          <RecipeField key={key} name={key} recipe={recipe} locked={running} />
         ))}
       </div>
+      <HeadFields recipe={recipe} locked={running} />
       <div>
         <button type="button" className="linkish" aria-expanded={more} onClick={() => setMore(!more)}>
           <Icon name="right" />
@@ -93,63 +67,11 @@ export function RecipePanel() {
       </div>
       <Collapse expanded={more}>
         <div className="fields">
-          {others.map((key) => (
-            <Field key={key} name={key} recipe={recipe} locked={running} />
+          {others.filter(shown).map((key) => (
+            <RecipeField key={key} name={key} recipe={recipe} locked={running} />
           ))}
         </div>
       </Collapse>
     </Panel>
-  );
-}
-
-function Field({ name, recipe, locked }: { name: RecipeKey; recipe: Recipe; locked: boolean }) {
-  const { recipe: store } = useStudio();
-  const id = useId();
-  const bounds = boundsOf(name);
-  const { label: words, explanation } = recipeWords[name];
-  const label = words.replace("(lambda)", "λ").replace("(tau)", "τ");
-  const idle = recipe.method === "lora" && gateSettings.includes(name);
-  const put = (value: unknown) => store.change({ [name]: value });
-
-  return (
-    <div className={bounds.kind === "choice" ? "field wide" : "field"}>
-      <div className="field-head">
-        {bounds.kind === "choice" ? (
-          <span className="label" id={id}>
-            {label}
-          </span>
-        ) : (
-          <label htmlFor={id}>{label}</label>
-        )}
-        <Help term={label} text={idle ? `${explanation} Plain LoRA does not use it.` : explanation} />
-        {recipe[name] !== defaultRecipe[name] && (
-          <Tooltip label={`Default: ${optionWords[String(defaultRecipe[name])] ?? defaultRecipe[name]}`}>
-            <span className="changed" />
-          </Tooltip>
-        )}
-      </div>
-      {bounds.kind === "choice" ? (
-        <SegmentedControl
-          fullWidth
-          aria-labelledby={id}
-          data={bounds.options.map((value) => ({ value, label: optionWords[value] ?? value }))}
-          value={String(recipe[name])}
-          disabled={locked}
-          onChange={put}
-        />
-      ) : (
-        <NumberInput
-          id={id}
-          value={recipe[name] as number}
-          min={bounds.min}
-          max={bounds.max}
-          step={steps[name] ?? 1}
-          allowDecimal={!bounds.whole}
-          allowNegative={false}
-          disabled={locked || idle}
-          onChange={(value) => typeof value === "number" && put(value)}
-        />
-      )}
-    </div>
   );
 }

@@ -1,15 +1,16 @@
 import { expect, test } from "vitest";
+import { readSetting } from "../../session/model_settings.ts";
 import type { TensorRow } from "../../session/protocol.ts";
-import { readAnswer } from "./ModelQuestions.tsx";
 import { findTensors } from "./TensorTable.tsx";
 
 test("answers are read as the engine takes them", () => {
-  expect(readAnswer("heads", "12")).toBe(12);
-  expect(readAnswer("layerNormEps", "1e-12")).toBe(1e-12);
-  expect(readAnswer("activation", "gelu_tanh")).toBe("gelu_tanh");
-  expect(readAnswer("mean", "0.485, 0.456 0.406")).toEqual([0.485, 0.456, 0.406]);
-  expect(readAnswer("std", "0.5")).toEqual([0.5, 0.5, 0.5]);
-  expect(readAnswer("mean", "0")).toEqual([0, 0, 0]);
+  expect(readSetting("heads", "12")).toBe(12);
+  expect(readSetting("layerNormEps", "1e-12")).toBe(1e-12);
+  expect(readSetting("activation", "gelu_tanh")).toBe("gelu_tanh");
+  expect(readSetting("interpolation", "bicubic")).toBe("bicubic");
+  expect(readSetting("mean", "0.485, 0.456 0.406")).toEqual([0.485, 0.456, 0.406]);
+  expect(readSetting("std", "0.5")).toEqual([0.5, 0.5, 0.5]);
+  expect(readSetting("mean", "0")).toEqual([0, 0, 0]);
 });
 
 test.each([
@@ -22,7 +23,9 @@ test.each([
   ["mean", "0.1, 0.2"],
   ["mean", "0.1, x, 0.2"],
   ["std", "0, 1, 1"],
-] as const)("%s cannot be %j", (key, text) => expect(readAnswer(key, text)).toBeNull());
+  ["imageSize", "224.5"],
+  ["activation", "relu"],
+] as const)("%s cannot be %j", (key, text) => expect(readSetting(key, text)).toBeNull());
 
 test("the tensor table finds by every word and puts problems first", () => {
   const row = (name: string, problem: string | null = null): TensorRow => ({

@@ -9,6 +9,7 @@ const titles: Record<FailureCode, string> = {
   "bad-model": "The model cannot be used",
   "bad-data": "The images cannot be used",
   "bad-recipe": "The recipe cannot be run",
+  network: "A server did not answer as it should",
   gpu: "The graphics device failed",
   numeric: "The numbers ran away",
   cancelled: "Cancelled",

@@ -17,6 +17,13 @@ const anyRecipe = fc.record(
     recipeKeys.map((key) => {
       const bounds = boundsOf(key);
       if (bounds.kind === "choice") return [key, fc.constantFrom(...bounds.options)];
+      if (bounds.kind === "text")
+        return [
+          key,
+          key === "prompts"
+            ? fc.string().map((text) => `{} ${text.replace(/[|\n]/g, " ")}`)
+            : fc.constantFrom("auto", "0", "3", "6.25%").filter(bounds.takes),
+        ];
       if (bounds.whole) return [key, fc.integer({ min: bounds.min, max: bounds.max })];
       // Some lower bounds are exclusive.
       return [key, fc.double({ min: bounds.min + 1e-9, max: bounds.max, noNaN: true })];

@@ -6,14 +6,16 @@ import { defaultRecipe, type Recipe, recipeSchema } from "../../session/recipe.t
 export type RecipeKey = keyof Recipe;
 export const recipeKeys = Object.keys(defaultRecipe) as RecipeKey[];
 
-/** What a setting may be, read off the schema: one of a list, or a number within bounds. */
+/** What a setting may be, read off the schema: one of a list, a text, or a number within bounds. */
 export type Bounds =
   | { kind: "choice"; options: string[] }
+  | { kind: "text"; takes: (text: string) => boolean }
   | { kind: "number"; min: number; max: number; whole: boolean };
 
 export function boundsOf(key: RecipeKey): Bounds {
   const field = recipeSchema.shape[key].unwrap();
   if ("options" in field) return { kind: "choice", options: [...field.options] };
+  if (field.type === "string") return { kind: "text", takes: (text) => field.safeParse(text).success };
   return {
     kind: "number",
     min: field.minValue ?? Number.NEGATIVE_INFINITY,

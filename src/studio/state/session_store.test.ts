@@ -2,6 +2,7 @@ import { expect, test, vi } from "vitest";
 import { Failure } from "../../failure.ts";
 import type {
   DataReport,
+  DataRole,
   Evaluation,
   GateFrame,
   GateInfo,
@@ -9,7 +10,6 @@ import type {
   RunResult,
   Session,
   SessionEvent,
-  SetRole,
 } from "../../session/protocol.ts";
 import { defaultRecipe } from "../../session/recipe.ts";
 import { createSessionStore, openGates } from "./session_store.ts";
@@ -42,8 +42,13 @@ const result: RunResult = {
 const modelReport = (name: string): ModelReport => ({
   name,
   parameters: 1,
+  poolings: ["cls"],
+  text: { available: false, problem: null },
   questions: [],
+  notes: [],
   table: [],
+  licence: null,
+  fingerprint: null,
   architecture: {
     family: "hf-vit",
     imageSize: 8,
@@ -56,6 +61,7 @@ const modelReport = (name: string): ModelReport => ({
     layerNormEps: 1e-6,
     qkvBias: true,
     prefixTokens: 1,
+    pooling: "cls",
     labels: null,
   },
   preprocessing: {
@@ -68,15 +74,18 @@ const modelReport = (name: string): ModelReport => ({
 });
 
 let setCount = 0;
-const dataReport = (role: SetRole, name: string): DataReport => ({
+const dataReport = (role: DataRole, name: string): DataReport => ({
   id: `set-${++setCount}`,
   role,
   name,
   classes: [{ name: "cat", counts: { train: 1, val: 1, test: 0 }, mapsTo: null }],
   mappable: [],
+  ownLabels: 0,
   splitOrigin: "drawn",
   issues: [],
   count: 2,
+  fingerprint: null,
+  corruption: null,
 });
 
 /** A store over a session whose answers a test decides; events wait until `flush`. */
@@ -92,10 +101,17 @@ function setUp(overrides: Partial<Session> = {}) {
       reports.set(report.id, report);
       return report;
     },
+    corrupt: async () => null,
     removeData: async () => {},
     mapClasses: async (id) => reports.get(id) ?? dataReport("ood", id),
     estimateMemory: async () => ({ bytes: 1, parts: [] }),
+    evaluate: async () => ({}) as never,
     train: async () => result,
+    saveRun: async () => null,
+    restoreRun: async () => result,
+    measurePath: async () => [],
+    tradeOff: async () => ({ sets: [], points: [], knee: null, complete: true }),
+    robustness: async () => [],
     pause: async () => {},
     resume: async () => {},
     stop: async () => {},
@@ -236,9 +252,9 @@ test("open questions wait for the person's answer", async () => {
   const question = { key: "heads", question: "How many heads?", usual: "3" } as const;
   const { store } = setUp({ loadModel: async () => ({ ...modelReport("m"), questions: [question] }) });
   await store.loadModel(files("m/model.safetensors"));
-  expect(store.getState().answered).toBe(false);
+  expect(store.getState().modelAnswers).toEqual({});
   await store.loadModel(store.getState().modelFiles, { heads: 3 });
-  expect(store.getState().answered).toBe(true);
+  expect(store.getState().modelAnswers).toEqual({ heads: 3 });
 });
 
 test("a target replaces the target, an OOD set replaces only its namesake", async () => {
@@ -289,20 +305,48 @@ test("a finished run can be toggled, scaled and reset", async () => {
   expect(store.getState().run).toMatchObject({ open: null, strength: 1 });
 });
 
-test("while the engine measures, only the last position of the slider waits", async () => {
-  const answers: (() => void)[] = [];
-  const adjust = vi.fn(
-    (open: Uint8Array, strength: number) =>
-      new Promise<Evaluation>((resolve) => answers.push(() => resolve(evaluation(strength, open)))),
-  );
-  const { store } = setUp({ adjust });
+test("a later position of the slider takes the place of one that is still being measured", async () => {
+  const calls: { strength: number; end: (evaluation: Evaluation | null) => void }[] = [];
+  const adjust = (open: Uint8Array, strength: number) => {
+    const cancelled = new Failure({ code: "cancelled", what: "Measuring was cancelled.", remedy: "" });
+    return new Promise<Evaluation>((resolve, reject) => {
+      calls.at(-1)?.end(null);
+      const end = (found: Evaluation | null) => (found ? resolve(found) : reject(cancelled));
+      calls.push({ strength, end: end.bind(null) });
+      void open;
+    });
+  };
+  const { store, emit, flush } = setUp({ adjust });
   await store.train(defaultRecipe);
-  for (const strength of [0.9, 0.8, 0.7, 0.6]) store.setStrength(strength);
-  answers.shift()?.();
-  await vi.waitFor(() => expect(adjust).toHaveBeenCalledTimes(2));
-  answers.shift()?.();
-  await vi.waitFor(() => expect(store.getState().run.current?.strength).toBe(0.6));
-  expect(adjust.mock.calls.map(([, strength]) => strength)).toEqual([0.9, 0.6]);
+  for (const strength of [0.9, 0.6]) store.setStrength(strength);
+  expect(calls.map(({ strength }) => strength)).toEqual([0.9, 0.6]);
+  expect(store.getState().run.current).toMatchObject({ sets: [], strength: 0.6 });
+
+  // Sets are shown as they come, but only those of the last wish.
+  const part = (strength: number) => ({ ...evaluation(strength, result.final.open), sets: [{} as never] });
+  emit({ kind: "measured", evaluation: part(0.6) });
+  flush();
+  expect(store.getState().run.current?.sets).toHaveLength(1);
+  emit({ kind: "measured", evaluation: { ...part(0.9), sets: [] } });
+  flush();
+  expect(store.getState().run.current?.sets).toHaveLength(1);
+
+  const whole = evaluation(0.6, result.final.open);
+  calls.at(-1)?.end(whole);
+  await vi.waitFor(() => expect(store.getState().run.current).toBe(whole));
+  expect(store.getState().failures).toEqual([]);
+});
+
+test("what follows a failed wish is what was measured last, not the wish that it overtook", async () => {
+  let fails: ((error: Failure) => void)[] = [];
+  const { store } = setUp({ adjust: () => new Promise((_, reject) => fails.push(reject)) });
+  await store.train(defaultRecipe);
+  store.setStrength(0.9);
+  store.setStrength(0.6);
+  for (const fail of fails) fail(bad);
+  fails = [];
+  await vi.waitFor(() => expect(store.getState().run).toMatchObject({ open: null, strength: 1 }));
+  expect(store.getState().run.current).toBeNull();
 });
 
 test("a toggle that fails puts gates and strength back to what was measured last", async () => {
@@ -351,4 +395,76 @@ test("a finished run is dropped only after the person agreed, and then with its 
   expect(await second).toBe(true);
   await store.loadData("target", "other", files("x"), 0);
   expect(store.getState().run).toMatchObject({ result: null, gates: [], before: null });
+});
+
+test("a curve shows its points as they come, and keeps them when it is stopped", async () => {
+  const points = [{ open: Uint8Array.of(0, 0), accuracies: [] }];
+  const { store, emit, flush } = setUp({
+    tradeOff: async () => {
+      emit({ kind: "tradeOff", tradeOff: { sets: [], points, knee: null, complete: false } });
+      throw new Failure({ code: "cancelled", what: "Cancelled.", remedy: "Nothing." });
+    },
+  });
+  await store.measureTradeOff();
+  expect(store.getState().run.tradeOff).toBeNull();
+  await store.train(defaultRecipe);
+  const measured = store.measureTradeOff();
+  expect(store.getState().measuring).toBe("tradeOff");
+  await measured;
+  flush();
+  const { run, measuring, failures } = store.getState();
+  expect(run.tradeOff).toMatchObject({ points, complete: false });
+  expect([measuring, failures]).toEqual([null, []]);
+});
+
+test("a point that is picked stands at full strength, and all of the blocks are as trained again", async () => {
+  const asked: [number[], number][] = [];
+  const { store } = setUp({
+    adjust: async (open, strength) => {
+      asked.push([[...open], strength]);
+      return evaluation(strength, open);
+    },
+  });
+  await store.train(defaultRecipe);
+  store.setStrength(0.5);
+  store.pickBlocks(Uint8Array.of(0, 0));
+  await vi.waitFor(() => expect(asked.at(-1)).toEqual([[0, 0], 1]));
+  expect(store.getState().run).toMatchObject({ strength: 1, open: Uint8Array.of(0, 0) });
+  store.pickBlocks(result.final.open);
+  await vi.waitFor(() => expect(asked.at(-1)).toEqual([[...result.final.open], 1]));
+  expect(store.getState().run).toMatchObject({ open: null, strength: 1, current: null });
+});
+
+test("robustness is of the gates it was measured with: a toggle takes it away", async () => {
+  const robustness = [{ id: "o", name: "o", points: [], effective: 0.1, relative: 0.2, line: null }];
+  const { store } = setUp({ robustness: async () => robustness });
+  await store.train(defaultRecipe);
+  await store.measureRobustness();
+  expect(store.getState().run.robustness).toEqual(robustness);
+  store.toggleGate(0);
+  expect(store.getState().run.robustness).toBeNull();
+});
+
+test("the corrupted set is one, and goes with the target it is made of", async () => {
+  const corrupted = (severity: number) => ({
+    ...dataReport("ood", "Corruptions of the target"),
+    id: "c",
+    corruption: { names: ["fog"], severity },
+  });
+  const { store } = setUp({ corrupt: async (choice) => choice && corrupted(choice.severity) });
+  await store.loadData("target", "pets", files("a.zip"), 0);
+  await store.loadData("ood", "sketches", files("b.zip"), 0);
+  expect(await store.corrupt({ names: ["fog"], severity: 1 })).toBe(true);
+  await store.corrupt({ names: ["fog"], severity: 2 });
+  const names = () => store.getState().data.map(({ name, corruption }) => [name, corruption?.severity]);
+  expect(names()).toEqual([
+    ["pets", undefined],
+    ["sketches", undefined],
+    ["Corruptions of the target", 2],
+  ]);
+  await store.corrupt(null);
+  expect(names()).toHaveLength(2);
+  await store.corrupt({ names: ["fog"], severity: 3 });
+  await store.removeData(store.getState().data[0]?.id ?? "");
+  expect(names()).toEqual([["sketches", undefined]]);
 });

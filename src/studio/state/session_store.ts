@@ -6,7 +6,9 @@ import { Failure, type FailureParts } from "../../failure.ts";
 import type {
   AccuracyPoint,
   BackendChoice,
+  CorruptionChoice,
   DataReport,
+  DataRole,
   DeviceReport,
   Evaluation,
   ExportReport,
@@ -15,13 +17,16 @@ import type {
   MemoryEstimate,
   ModelAnswers,
   ModelReport,
+  PathPoint,
   Recipe,
   RunResult,
+  SavedRun,
   Session,
   SessionEvent,
-  SetRole,
+  SetRobustness,
   SourceFile,
   StepReport,
+  TradeOff,
 } from "../../session/protocol.ts";
 import { fetchDemo } from "../files/demo.ts";
 import { appendBounded } from "./bounded.ts";
@@ -32,12 +37,25 @@ export type Progress = Extract<SessionEvent, { kind: "progress" }>;
 /** A drop that is being read or waits for the one before it. */
 export interface Reading {
   id: number;
-  what: "demo" | "model" | SetRole;
+  what: "demo" | "model" | DataRole;
   name: string;
 }
 
+/** Where a set came from, so that it can be loaded again. */
+export interface SetSource {
+  files: SourceFile[];
+  seed: number;
+  /** Classes as mapped by hand; null while they are matched by name. */
+  mapping: Record<string, string | null> | null;
+}
+
+/** What the page draws of a run, and needs to draw on. */
+export type History = Pick<RunState, "gates" | "frames" | "steps" | "points">;
+
 /** What one run left behind; replaced when the next one starts. */
 export interface RunState {
+  /** Under which it is kept; null for a run of nobody's. */
+  id: string | null;
   recipe: Recipe | null;
   gates: GateInfo[];
   /** Bounded: a long run is thinned out, first and last kept. */
@@ -49,8 +67,14 @@ export interface RunState {
   /** Gates and strength set by hand after training; null while they are as trained. */
   open: Uint8Array | null;
   strength: number;
-  /** Accuracies with gates and strength as set by hand; null while they are as trained. */
+  /** Accuracies with gates and strength as set by hand, as far as they are measured; null while they are as trained. */
   current: Evaluation | null;
+  /** Accuracies by number of open blocks, as far as they were measured; null before. */
+  tradeOff: TradeOff | null;
+  /** Accuracies between before and after with the gates as trained; null before they were measured. */
+  path: PathPoint[] | null;
+  /** Robustness of what is applied on every OOD set; null once gates or strength have changed. */
+  robustness: SetRobustness[] | null;
   /** The last export; null once something it was made of has changed. */
   exportReport: ExportReport | null;
   exportFailure: FailureParts | null;
@@ -62,9 +86,11 @@ export interface StudioState {
   model: ModelReport | null;
   /** The files the model was read from, read again when open questions are answered. */
   modelFiles: SourceFile[];
-  /** False while the person has not confirmed what the model's files leave open. */
-  answered: boolean;
+  /** What the person set above what the files say, and answered where they say nothing. */
+  modelAnswers: ModelAnswers;
   data: DataReport[];
+  /** Of each loaded set, by its id. */
+  sources: Readonly<Record<string, SetSource>>;
   reading: Reading[];
   status: Status;
   progress: Progress | null;
@@ -76,12 +102,17 @@ export interface StudioState {
   /** Stop was pressed and the session has not come to rest yet. */
   stopping: boolean;
   exporting: boolean;
+  /** Which of the results that are measured only when asked for is being measured. */
+  measuring: "tradeOff" | "robustness" | "path" | null;
   run: RunState;
+  /** The run that failed last, its last good step if it had one; null once another starts or what it was made of changes. */
+  failedRun: { id: string | null; kept: { saved: SavedRun; history: History } | null } | null;
   /** Set while the person is asked whether the last run may be dropped. */
   asked: { goOn: (yes: boolean) => void } | null;
 }
 
 const emptyRun: RunState = {
+  id: null,
   recipe: null,
   gates: [],
   frames: [],
@@ -92,6 +123,9 @@ const emptyRun: RunState = {
   open: null,
   strength: 1,
   current: null,
+  tradeOff: null,
+  path: null,
+  robustness: null,
   exportReport: null,
   exportFailure: null,
 };
@@ -116,28 +150,60 @@ function atPace(callback: () => void): void {
 }
 
 export interface SessionStore extends StoreApi<StudioState> {
-  open(choice: BackendChoice): Promise<void>;
+  /** Opens a device, anew even if it is the same; false when it failed. */
+  open(choice: BackendChoice): Promise<boolean>;
   loadModel(files: SourceFile[], answers?: ModelAnswers): Promise<boolean>;
-  loadData(role: SetRole, name: string, files: SourceFile[], seed: number): Promise<boolean>;
+  loadData(role: DataRole, name: string, files: SourceFile[], seed: number): Promise<boolean>;
   /** Fetches the built-in demo and loads all of it; gives the recipe it is tuned to, or null when it failed. */
   loadDemo(seed: number): Promise<Partial<Recipe> | null>;
+  /** Adds, replaces or takes away the OOD set made of the target's images; false when it failed. */
+  corrupt(choice: CorruptionChoice | null): Promise<boolean>;
   removeData(id: string): Promise<void>;
   /** True when there is no finished run, or the person agrees to drop it: what it was made of is about to change. */
   mayDropRun(): Promise<boolean>;
   mapClass(id: string, className: string, mapsTo: string | null): Promise<void>;
+  mapClasses(id: string, mapping: Record<string, string | null>): Promise<void>;
   estimateMemory(recipe: Recipe): Promise<void>;
-  train(recipe: Recipe): Promise<void>;
+  /**
+   * Runs a recipe under an id; null when it was cancelled or failed.
+   * @param from the run as it was saved under way, and what was drawn of it, to go on with
+   */
+  train(
+    recipe: Recipe,
+    id?: string | null,
+    from?: { saved: SavedRun; history: History },
+  ): Promise<RunResult | null>;
+  /** The run as it stands, with what was drawn of it up to there; null without one. Says nothing when it fails. */
+  saveRun(): Promise<{ saved: SavedRun; history: History } | null>;
+  /** Takes up a run that had ended. */
+  restoreRun(id: string, saved: SavedRun, history: History): Promise<boolean>;
+  /** Accuracies between before and after, on at most `limit` images a set; null when that was stopped. */
+  measurePath(limit: number): Promise<PathPoint[] | null>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   stop(): Promise<void>;
   toggleGate(gate: number): void;
   setStrength(strength: number): void;
   resetAdjustment(): void;
+  /** Measures every number of open blocks; what was found before a stop stays in sight. */
+  measureTradeOff(): Promise<void>;
+  measureRobustness(): Promise<void>;
+  /** Opens just these blocks, at full strength: a point picked on the trade-off curve. */
+  pickBlocks(open: Uint8Array): void;
   exportMerged(): Promise<void>;
   imageUrl(id: string, index: number): Promise<string>;
   addNotice(text: string): void;
   addFailure(error: unknown): void;
   dismissFailure(id: number): void;
+}
+
+/** Whether an evaluation is of the gates and strength that are set by hand now. */
+function isWished({ open, strength }: RunState, evaluation: Evaluation): boolean {
+  return (
+    open !== null &&
+    strength === evaluation.strength &&
+    open.every((one, gate) => one === evaluation.open[gate])
+  );
 }
 
 /** Gates as they stand: set by hand, or as the last frame left them; null before a run. */
@@ -158,8 +224,9 @@ export function createSessionStore(
     device: null,
     model: null,
     modelFiles: [],
-    answered: true,
+    modelAnswers: {},
     data: [],
+    sources: {},
     reading: [],
     status: "idle",
     progress: null,
@@ -169,7 +236,9 @@ export function createSessionStore(
     running: false,
     stopping: false,
     exporting: false,
+    measuring: null,
     run: emptyRun,
+    failedRun: null,
     asked: null,
   }));
   const { getState: get, setState: set } = store;
@@ -178,7 +247,7 @@ export function createSessionStore(
   let lastId = 0;
   let waiting: SessionEvent[] = [];
   /** A run was asked for and has told nothing yet: the one before it stays in sight until it does. */
-  let runAsked = false;
+  let runAsked: { id: string | null } | null = null;
 
   session.subscribe((event) => {
     waiting.push(event);
@@ -206,8 +275,8 @@ export function createSessionStore(
     let points: AccuracyPoint[] = [];
     const beginRun = () => {
       if (!runAsked) return;
-      runAsked = false;
-      state.run = emptyRun;
+      state.run = { ...emptyRun, id: runAsked.id };
+      runAsked = null;
       frames = [];
       steps = [];
       points = [];
@@ -234,6 +303,12 @@ export function createSessionStore(
           break;
         case "accuracy":
           points.push(event.point);
+          break;
+        case "measured":
+          if (isWished(state.run, event.evaluation)) state.run = { ...state.run, current: event.evaluation };
+          break;
+        case "tradeOff":
+          state.run = { ...state.run, tradeOff: event.tradeOff };
           break;
         case "status":
           state.status = event.status;
@@ -290,7 +365,13 @@ export function createSessionStore(
   /** The engine forgets a run once what it was made of changes, and so does the page. */
   function dropRun(): void {
     forgetImages();
-    set({ run: emptyRun });
+    set({ run: emptyRun, failedRun: null });
+  }
+
+  /** What was drawn of a run up to a step. */
+  function historyOf({ gates, frames, steps, points }: RunState, last: number): History {
+    const sofar = <T extends { step: number }>(all: readonly T[]) => all.filter(({ step }) => step <= last);
+    return { gates, frames: sofar(frames), steps: sofar(steps), points: sofar(points) };
   }
 
   /**
@@ -315,30 +396,43 @@ export function createSessionStore(
     addresses.clear();
   }
 
-  // A slider that moves asks faster than the engine answers: only the last wish counts.
-  let wish: { open: Uint8Array; strength: number; trained: boolean } | null = null;
-  let adjusting = false;
-  async function adjust(): Promise<void> {
-    if (adjusting) return;
-    adjusting = true;
-    let settled = { open: get().run.open, strength: get().run.strength };
-    while (wish !== null) {
-      const { open, strength, trained } = wish;
-      wish = null;
-      const evaluation = await attempt(() => session.adjust(open, strength));
-      if (evaluation !== null) {
-        settled = { open: trained ? null : open, strength };
-        setRun({ current: trained ? null : evaluation });
-      } else if (wish === null) setRun(settled);
-    }
-    adjusting = false;
+  // A slider that moves asks faster than the engine answers: a later wish ends the one before it.
+  let wishes = 0;
+  let settled: Pick<RunState, "open" | "strength" | "current"> | null = null;
+  async function wishFor(open: Uint8Array, strength: number, trained = false): Promise<void> {
+    const mine = ++wishes;
+    const { run } = get();
+    // What to fall back to is what was measured last, and not a wish that was overtaken.
+    settled ??= { open: run.open, strength: run.strength, current: run.current };
+    const nothingYet = { sets: [], open, strength };
+    setRun({
+      open: trained ? null : open,
+      strength,
+      current: trained ? null : nothingYet,
+      robustness: null,
+      exportReport: null,
+      exportFailure: null,
+    });
+    const evaluation = await attempt(() => session.adjust(open, strength));
+    if (mine !== wishes || get().run.result !== run.result) return;
+    if (evaluation === null) setRun(settled);
+    else if (!trained) setRun({ current: evaluation });
+    settled = null;
   }
 
-  function wishFor(open: Uint8Array, strength: number, trained = false): void {
-    wish = { open, strength, trained };
-    // Starts first, so that what holds now is remembered as the state to fall back to.
-    void adjust();
-    setRun({ open: trained ? null : open, strength, exportReport: null, exportFailure: null });
+  /** Runs a measurement that was asked for; what it finds belongs to the run and the gates it was asked for. */
+  async function measure(
+    what: NonNullable<StudioState["measuring"]>,
+    call: () => Promise<() => void>,
+  ): Promise<void> {
+    if (get().measuring !== null || get().run.result === null) return;
+    const { result } = get().run;
+    const asked = wishes;
+    set({ measuring: what });
+    const keep = await attempt(call);
+    set({ measuring: null, stopping: false, progress: null });
+    const same = what !== "robustness" || asked === wishes;
+    if (keep && same && get().run.result === result) keep();
   }
 
   const actions: SessionStore = {
@@ -355,18 +449,20 @@ export function createSessionStore(
 
     async open(choice) {
       const device = await attempt(() => session.open(choice));
-      if (!device) return;
-      set({ device, backend: choice });
+      if (!device) return false;
+      const { failedRun } = get();
       dropRun();
+      // Another device is just where a run that failed may go on.
+      set({ device, backend: choice, failedRun });
+      return true;
     },
 
-    async loadModel(files, answers) {
+    async loadModel(files, answers = {}) {
       const name = files[0]?.path.split("/")[0] ?? "model";
-      const model = await reading("model", name, () => session.loadModel(files, answers ?? {}));
+      const model = await reading("model", name, () => session.loadModel(files, answers));
       if (model === null) return false;
-      const answered = answers !== undefined || model.questions.length === 0;
       dropRun();
-      set({ model, modelFiles: files, answered, memory: null });
+      set({ model, modelFiles: files, modelAnswers: answers, memory: null });
       await refreshReports();
       return true;
     },
@@ -376,7 +472,14 @@ export function createSessionStore(
       if (report === null) return false;
       dropRun();
       const replaced = (one: DataReport) => one.role === role && (role === "target" || one.name === name);
-      set(({ data }) => ({ data: [...data.filter((one) => !replaced(one)), report] }));
+      set(({ data, sources }) => {
+        const kept = data.filter((one) => !replaced(one));
+        const ofKept = Object.fromEntries(kept.map(({ id }) => [id, sources[id] as SetSource]));
+        return {
+          data: [...kept, report],
+          sources: { ...ofKept, [report.id]: { files, seed, mapping: null } },
+        };
+      });
       if (role === "target") await refreshReports();
       return true;
     },
@@ -394,6 +497,20 @@ export function createSessionStore(
       });
     },
 
+    async corrupt(choice) {
+      const done = await attempt(async () => ({ report: await session.corrupt(choice) }));
+      if (!done) return false;
+      dropRun();
+      set(({ data }) => {
+        const others = data.filter(({ corruption }) => corruption === null);
+        const at = data.findIndex(({ corruption }) => corruption !== null);
+        // In the place it had, so that nothing moves under the hand that changes it.
+        if (done.report) others.splice(at < 0 ? others.length : at, 0, done.report);
+        return { data: others };
+      });
+      return true;
+    },
+
     async removeData(id) {
       const done = await attempt(async () => {
         await session.removeData(id);
@@ -401,7 +518,11 @@ export function createSessionStore(
       });
       if (!done) return;
       dropRun();
-      set(({ data }) => ({ data: data.filter((one) => one.id !== id) }));
+      const removed = get().data.find((one) => one.id === id);
+      // What was made of the target's images goes with them.
+      const goes = (one: DataReport) =>
+        one.id === id || (removed?.role === "target" && one.corruption !== null);
+      set(({ data }) => ({ data: data.filter((one) => !goes(one)) }));
     },
 
     mayDropRun() {
@@ -419,10 +540,15 @@ export function createSessionStore(
       const before = get().data.find((one) => one.id === id);
       if (!before) return;
       const mapping = Object.fromEntries(before.classes.map((one) => [one.name, one.mapsTo]));
-      const report = await attempt(() => session.mapClasses(id, { ...mapping, [className]: mapsTo }));
+      await actions.mapClasses(id, { ...mapping, [className]: mapsTo });
+    },
+
+    async mapClasses(id, mapping) {
+      const report = await attempt(() => session.mapClasses(id, mapping));
       if (!report) return;
       dropRun();
       putReport(report);
+      set(({ sources }) => ({ sources: { ...sources, [id]: { ...(sources[id] as SetSource), mapping } } }));
     },
 
     async estimateMemory(recipe) {
@@ -431,17 +557,62 @@ export function createSessionStore(
       set({ memory });
     },
 
-    async train(recipe) {
-      if (get().running) return;
-      set({ running: true, stopping: false });
-      runAsked = true;
+    async train(recipe, id = null, from) {
+      if (get().running) return null;
       const last = get().run;
-      const result = await attempt(() => session.train(recipe));
-      runAsked = false;
+      set({ running: true, stopping: false, failedRun: null });
+      if (from) {
+        forgetImages();
+        set({ run: { ...emptyRun, id, recipe, ...from.history, before: from.saved.before } });
+      } else runAsked = { id };
+      let failed = false;
+      const result = await attempt(() =>
+        session.train(recipe, from?.saved).catch((error: unknown) => {
+          failed = Failure.from(error).parts.code !== "cancelled";
+          throw error;
+        }),
+      );
+      runAsked = null;
+      const ended = get().run;
       set({ running: false, stopping: false, progress: null });
-      // A run that was cancelled or failed leaves the engine with the one before it; so does the page.
-      if (!result && last.result) set({ run: last });
-      if (result) setRun({ result, before: result.before, gates: result.gates, open: null, strength: 1 });
+      // A run that was cancelled or failed leaves the engine with the one before it; so does the page. One that was
+      // gone on with stays in sight as far as it came.
+      const went = from && get().run.steps.length > from.history.steps.length;
+      if (!result && (last.result || (from && !went))) set({ run: last });
+      if (failed) {
+        const saved = await session.saveRun().catch(() => null);
+        const kept = saved?.result === null ? { saved, history: historyOf(ended, saved.step) } : null;
+        if (!get().running) set({ failedRun: { id, kept } });
+      }
+      if (result?.failure) addFailure(new Failure(result.failure));
+      if (result) setRun({ id, result, before: result.before, gates: result.gates, open: null, strength: 1 });
+      return result;
+    },
+
+    async saveRun() {
+      const saved = await session.saveRun().catch(() => null);
+      flush();
+      if (!saved) return null;
+      return { saved, history: historyOf(get().run, saved.step) };
+    },
+
+    async restoreRun(id, saved, history) {
+      const result = await attempt(() => session.restoreRun(saved));
+      if (!result) return false;
+      forgetImages();
+      const { recipe, before } = result;
+      set({ run: { ...emptyRun, id, recipe, ...history, before, result } });
+      return true;
+    },
+
+    async measurePath(limit) {
+      let path: PathPoint[] | null = null;
+      await measure("path", async () => {
+        const points = await session.measurePath([0, 0.25, 0.5, 0.75, 1], limit);
+        path = points;
+        return () => setRun({ path: points });
+      });
+      return path;
     },
 
     async pause() {
@@ -462,15 +633,38 @@ export function createSessionStore(
       if (now === null || run.result === null) return;
       const open = now.slice();
       open[gate] = open[gate] ? 0 : 1;
-      wishFor(open, run.strength);
+      void wishFor(open, run.strength);
     },
     setStrength(strength) {
       const open = openGates(get().run);
-      if (open && get().run.result) wishFor(open, strength);
+      if (open && get().run.result) void wishFor(open, strength);
     },
     resetAdjustment() {
       const { result } = get().run;
-      if (result) wishFor(result.final.open, 1, true);
+      if (result) void wishFor(result.final.open, 1, true);
+    },
+
+    async measureTradeOff() {
+      await measure("tradeOff", async () => {
+        setRun({ tradeOff: null });
+        const tradeOff = await session.tradeOff();
+        return () => setRun({ tradeOff });
+      });
+    },
+    async measureRobustness() {
+      await measure("robustness", async () => {
+        const robustness = await session.robustness();
+        return () => setRun({ robustness });
+      });
+    },
+    pickBlocks(open) {
+      const { result } = get().run;
+      if (result)
+        void wishFor(
+          open,
+          1,
+          open.every((flag, gate) => flag === result.final.open[gate]),
+        );
     },
 
     async exportMerged() {

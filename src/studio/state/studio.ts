@@ -1,17 +1,25 @@
-// The studio's two stores within reach of every panel, as thin hooks over vanilla stores.
+// The studio's stores within reach of every panel, as thin hooks over vanilla stores.
 import { createContext, useContext } from "react";
 import { useStore } from "zustand";
+import type { LibraryState, LibraryStore } from "./library_store.ts";
 import type { RecipeState, RecipeStore } from "./recipe_store.ts";
+import type { Runner, RunnerState } from "./runner.ts";
+import type { RunsState, RunsStore } from "./runs_store.ts";
 import type { SessionStore, StudioState } from "./session_store.ts";
+import type { SittingState, SittingStore } from "./sitting.ts";
 
 export interface Studio {
   session: SessionStore;
   recipe: RecipeStore;
+  library: LibraryStore;
+  runs: RunsStore;
+  runner: Runner;
+  sitting: SittingStore;
 }
 
 export const StudioContext = createContext<Studio | null>(null);
 
-/** Both stores, for their actions. */
+/** The stores, for their actions. */
 export function useStudio(): Studio {
   const studio = useContext(StudioContext);
   if (studio === null) throw new Error("A panel stands outside StudioContext.");
@@ -25,4 +33,20 @@ export function useSession<T>(select: (state: StudioState) => T): T {
 
 export function useRecipe<T>(select: (state: RecipeState) => T): T {
   return useStore(useStudio().recipe, select);
+}
+
+export function useLibrary<T>(select: (state: LibraryState) => T): T {
+  return useStore(useStudio().library, select);
+}
+
+export function useRuns<T>(select: (state: RunsState) => T): T {
+  return useStore(useStudio().runs, select);
+}
+
+export function useRunner<T>(select: (state: RunnerState) => T): T {
+  return useStore(useStudio().runner, select);
+}
+
+export function useSitting<T>(select: (state: SittingState) => T): T {
+  return useStore(useStudio().sitting, select);
 }

@@ -18,7 +18,8 @@ export interface BlockDetailProps {
   /** Index of the frame shown; -1 without frames. */
   at: number;
   open: Uint8Array | null;
-  tau: number;
+  /** What a score opens at; null where its rank decides, or nothing does. */
+  tau: number | null;
   /** Top of the score axis. */
   scoreMax: number;
   canToggle: boolean;
@@ -33,7 +34,7 @@ export const BlockDetail = memo(function BlockDetail(props: BlockDetailProps) {
       {gate ? (
         <OneBlock {...props} gate={gate} />
       ) : (
-        <AllBlocks gates={gates} open={open} onSelect={props.onSelect} />
+        <AllBlocks gates={gates} open={open} done={canToggle} onSelect={props.onSelect} />
       )}
       {!gate && (
         <p className={classes.hint}>
@@ -119,7 +120,8 @@ interface ScoreCurveProps {
   gate: GateInfo;
   frames: GateFrame[];
   at: number;
-  tau: number;
+  /** What a score opens at; null where its rank decides, or nothing does. */
+  tau: number | null;
   max: number;
 }
 
@@ -140,7 +142,7 @@ function ScoreCurve({ gate, frames, at, tau, max }: ScoreCurveProps) {
         role="img"
         aria-label={`Score of ${gateName(gate)} over the run`}
       >
-        <line x1="0" x2={width} y1={y(tau)} y2={y(tau)} className={classes.tau} />
+        {tau !== null && <line x1="0" x2={width} y1={y(tau)} y2={y(tau)} className={classes.tau} />}
         <path d={path.join("")} className={classes.line} />
         {shown && at < frames.length - 1 && (
           <line x1={x(shown.step)} x2={x(shown.step)} y1="0" y2={height} className={classes.now} />
@@ -157,7 +159,12 @@ function ScoreCurve({ gate, frames, at, tau, max }: ScoreCurveProps) {
 
 const LISTED = 10;
 
-function AllBlocks({ gates, open, onSelect }: Pick<BlockDetailProps, "gates" | "open" | "onSelect">) {
+interface AllBlocksProps extends Pick<BlockDetailProps, "gates" | "open" | "onSelect"> {
+  /** Whether the run has ended. */
+  done: boolean;
+}
+
+function AllBlocks({ gates, open, done, onSelect }: AllBlocksProps) {
   if (!open) return <strong>{formatCount(gates.length)} blocks, each with a gate</strong>;
   const opened = gates.filter((gate) => open[gate.id]);
   return (
@@ -177,9 +184,13 @@ function AllBlocks({ gates, open, onSelect }: Pick<BlockDetailProps, "gates" | "
             ))
           : opened.length > 0 && (
               <p className={classes.what}>
-                {opened.length === gates.length
-                  ? "All of them learn so far."
-                  : "Those that do not pay for themselves close one by one."}
+                {opened.length < gates.length
+                  ? done
+                    ? "Closed blocks work as before; open ones use what they have learned."
+                    : "Those that do not pay for themselves close one by one."
+                  : done
+                    ? "All of them are open. LoRA keeps them so; Selective closes more with more steps or more closing pressure."
+                    : "All of them learn so far."}
               </p>
             )}
       </div>

@@ -1,4 +1,4 @@
-// Accuracy, loss and open blocks over the steps, three charts under one crosshair and on the timeline's scale.
+// Accuracy, loss, open blocks, and where a run keeps near what the model was the distance from that, over the steps: charts under one crosshair and on the timeline's scale.
 import { Button } from "@mantine/core";
 import { useThrottledValue } from "@mantine/hooks";
 import { memo, type ReactNode, useMemo } from "react";
@@ -15,6 +15,7 @@ import {
 import type { AccuracyPoint, Evaluation, StepReport } from "../../session/protocol.ts";
 import { formatCount, formatRate } from "../shared/format.ts";
 import { Panel } from "../shared/Panel.tsx";
+import { save } from "../shared/save.ts";
 import classes from "./Curves.module.css";
 import { roundUp } from "./colour.ts";
 import { decimal, percent } from "./format.ts";
@@ -25,7 +26,7 @@ import { Term } from "./Term.tsx";
 // A step every other pixel is as fine as the eye follows here.
 const POINTS = 300;
 
-const HEIGHTS = { accuracy: 168, loss: 112, open: 112 };
+const HEIGHTS = { accuracy: 168, loss: 112, keep: 96, open: 112 };
 
 /** The charts are redrawn this often at most: they cost more than the heatmap and say less per second. */
 const REDRAW_MS = 1000;
@@ -39,15 +40,6 @@ export interface CurvesProps {
   /** Step at which the timeline stands; null while it follows the run. */
   playhead: number | null;
   dark: boolean;
-}
-
-function saveText(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(url);
 }
 
 export const Curves = memo(function Curves(props: CurvesProps) {
@@ -66,7 +58,7 @@ export const Curves = memo(function Curves(props: CurvesProps) {
             size="compact-xs"
             variant="default"
             disabled={steps.length === 0 && points.length === 0}
-            onClick={() => saveText("curves.csv", curvesCsv(steps, points))}
+            onClick={() => save("curves.csv", new Blob([curvesCsv(steps, points)], { type: "text/csv" }))}
           >
             CSV
           </Button>
@@ -100,6 +92,8 @@ const Charts = memo(function Charts(props: CurvesProps) {
     const smoothed = rows.map((row) => row.smoothed ?? 0);
     return roundUp(1.15 * Math.max(0, ...smoothed));
   }, [rows]);
+  const keep = steps.at(-1)?.keep;
+  const keepTop = useMemo(() => roundUp(1.15 * Math.max(1e-6, ...rows.map((row) => row.keep ?? 0))), [rows]);
   const empty = rows.length === 0 && before === null;
   const shared = { rows, total, phases, playhead, dark };
 
@@ -179,6 +173,25 @@ const Charts = memo(function Charts(props: CurvesProps) {
           />
         </Chart>
       </Figure>
+      {keep !== undefined && (
+        <Figure
+          title={<Term word="keep">Turned away from before</Term>}
+          lesson={null}
+          height={HEIGHTS.keep}
+          legend={<b>{decimal(keep)}</b>}
+        >
+          <Chart {...shared} height={HEIGHTS.keep} domain={[0, keepTop]} lines={<KeepTip />}>
+            <Line
+              dataKey="keep"
+              stroke="var(--ink)"
+              strokeWidth={2}
+              dot={false}
+              connectNulls
+              isAnimationActive={false}
+            />
+          </Chart>
+        </Figure>
+      )}
       <Figure
         title={<Term word="open">Open blocks</Term>}
         lesson={empty ? "How many blocks still adapt: few are enough." : null}
@@ -359,6 +372,18 @@ function AccuracyTip({ sets, colours, ...tip }: AccuracyTipProps) {
           <b>{measured.accuracy[set.id] === undefined ? "–" : percent(measured.accuracy[set.id]! / 100)}</b>
         </span>
       ))}
+    </Tip>
+  );
+}
+
+function KeepTip(tip: TipProps) {
+  const row = rowOf(tip);
+  if (row?.keep === undefined) return null;
+  return (
+    <Tip head={`step ${formatCount(row.step)}, epoch ${row.epoch}`}>
+      <span>
+        turned away <b>{decimal(row.keep)}</b>
+      </span>
     </Tip>
   );
 }

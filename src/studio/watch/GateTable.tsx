@@ -1,6 +1,6 @@
 // The heatmap as a table: the same numbers for screen readers, for copying, and for who would rather read.
 import { Table } from "@mantine/core";
-import { memo } from "react";
+import { type CSSProperties, memo } from "react";
 import type { GateFrame, GateInfo } from "../../session/protocol.ts";
 import { formatCount } from "../shared/format.ts";
 import { decimal, quantity } from "./format.ts";
@@ -12,12 +12,19 @@ export interface GateTableProps {
   gates: GateInfo[];
   frame: GateFrame | null;
   open: Uint8Array | null;
+  /** Height of what it stands in for, in pixels, so that nothing below moves; 0 where that is not known. */
+  height: number;
 }
 
-export const GateTable = memo(function GateTable({ gates, frame, open }: GateTableProps) {
+export const GateTable = memo(function GateTable({ gates, frame, open, height }: GateTableProps) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section className={classes.tableScroll} tabIndex={0} aria-label="Blocks as a table">
+    <section
+      className={classes.tableScroll}
+      style={{ "--height": `${height}px` } as CSSProperties}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+      tabIndex={0}
+      aria-label="Blocks as a table"
+    >
       <Table stickyHeader verticalSpacing={4} horizontalSpacing="xs" className={classes.table}>
         <Table.Thead>
           <Table.Tr>

@@ -26,6 +26,7 @@ function cells(more: Partial<HeatmapProps>): string[] {
         open={frame.open}
         metric="score"
         scale={{ max: 0.4, curve: "linear" }}
+        tau={0.1}
         selected={null}
         canToggle={false}
         dark={false}
@@ -67,6 +68,11 @@ it("says that nothing is measured yet", () => {
 
 it("writes each metric in its own way", () => {
   expect(cellText(0.314, "score")).toBe("0.31");
+  expect(cellText(-0.18, "score")).toBe("−0.18");
+  expect(cellText(-0.001, "score")).toBe("0.00");
+  // A closed gate does not read like an open one.
+  expect(cellText(0.0968, "score", 0.1)).toBe("0.097");
+  expect(cellText(0.1, "score", 0.1)).toBe("0.10");
   expect(cellText(0.034, "change")).toBe("3.4%");
   expect(cellText(0.34, "change")).toBe("34%");
   expect(cellText(0.00001234, "sensitivity")).toBe("1.2e−5");

@@ -23,6 +23,9 @@ export interface HeatmapProps {
   open: Uint8Array | null;
   metric: Metric;
   scale: Scale;
+  /** Threshold that scores are held to. */
+  /** What a score opens at; null where its rank decides, or nothing does. */
+  tau: number | null;
   selected: number | null;
   /** Whether Enter, Space or a click opens and closes. */
   canToggle: boolean;
@@ -32,10 +35,18 @@ export interface HeatmapProps {
   onSelect: (gate: number | null) => void;
 }
 
-/** A metric's value as it stands in a cell. */
-export function cellText(value: number, metric: Metric): string {
+/**
+ * A metric's value as it stands in a cell.
+ * @param tau scores get another digit where two would show them on the wrong side of it
+ */
+export function cellText(value: number, metric: Metric, tau = Number.NEGATIVE_INFINITY): string {
   if (!Number.isFinite(value)) return "–";
-  if (metric === "score") return value.toFixed(2).replace("-", "−");
+  if (metric === "score") {
+    let digits = 2;
+    while (digits < 4 && Number(value.toFixed(digits)) >= tau !== value >= tau) digits++;
+    const text = value.toFixed(digits);
+    return Number(text) === 0 ? "0.00" : text.replace("-", "−");
+  }
   if (metric === "change") return `${(value * 100).toFixed(value < 0.0995 ? 1 : 0)}%`;
   return quantity(value, 2);
 }
@@ -48,7 +59,8 @@ function gateOf(event: SyntheticEvent): number | null {
 }
 
 export const Heatmap = memo(function Heatmap(props: HeatmapProps) {
-  const { layout, frame, open, metric, scale, selected, canToggle, dark, onPoint, onPress, onSelect } = props;
+  const { layout, frame, open, metric, scale, tau, selected, canToggle, dark } = props;
+  const { onPoint, onPress, onSelect } = props;
   const grid = useRef<HTMLTableElement>(null);
   const first = layout.rows[0]?.cells.find((cell) => cell)?.id ?? null;
   const [focused, setFocused] = useState<number | null>(null);
@@ -85,7 +97,6 @@ export const Heatmap = memo(function Heatmap(props: HeatmapProps) {
         setFocused(gate);
         onPoint(gate);
       }}
-      onBlur={() => onPoint(null)}
       onClick={(event) => {
         const gate = gateOf(event);
         if (gate !== null) onPress(gate);
@@ -121,7 +132,7 @@ export const Heatmap = memo(function Heatmap(props: HeatmapProps) {
                   level={levelOf(value, scale)}
                   state={open ? (open[gate.id] ? "open" : "closed") : "unknown"}
                   byHand={frame !== null && open !== null && open[gate.id] !== frame.open[gate.id]}
-                  text={values ? cellText(value, metric) : ""}
+                  text={values ? cellText(value, metric, tau ?? undefined) : ""}
                   metric={metric}
                   tabbable={gate.id === entry}
                   selected={gate.id === selected}

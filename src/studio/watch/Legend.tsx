@@ -9,7 +9,8 @@ import { Term } from "./Term.tsx";
 export interface LegendProps {
   metric: Metric;
   scale: Scale;
-  tau: number;
+  /** What a score opens at; null where its rank decides, or nothing does. */
+  tau: number | null;
   dark: boolean;
 }
 
@@ -20,7 +21,7 @@ const titles = {
 };
 
 export const Legend = memo(function Legend({ metric, scale, tau, dark }: LegendProps) {
-  const mark = metric === "score" && tau <= scale.max ? fractionOf(tau, scale) : null;
+  const mark = metric === "score" && tau !== null && tau <= scale.max ? fractionOf(tau, scale) : null;
   return (
     <div className={classes.legend}>
       <span className={classes.title}>{titles[metric]}</span>
@@ -30,7 +31,7 @@ export const Legend = memo(function Legend({ metric, scale, tau, dark }: LegendP
         </div>
         <div className={classes.ticks}>
           <span>0</span>
-          {mark !== null && (
+          {mark !== null && tau !== null && (
             <span className={classes.tauText} style={{ left: `clamp(52px, ${mark * 100}%, 100% - 70px)` }}>
               <Term word="tau">threshold {Number(tau.toPrecision(3))}</Term>
             </span>

@@ -1,7 +1,7 @@
 // What happens during a run: the heatmap of gates, the timeline that scrubs it, and the curves. Pure: everything it
 // shows comes in as props, everything a person does goes out as a call.
 import { SegmentedControl, useComputedColorScheme } from "@mantine/core";
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useMemo, useRef, useState } from "react";
 import type {
   AccuracyPoint,
   Evaluation,
@@ -32,7 +32,8 @@ export interface WatchProps {
   /** Every frame of the run so far, oldest first. */
   frames: GateFrame[];
   /** Threshold of the run: a gate is open while its score is at least this. */
-  tau: number;
+  /** What a score opens at; null where its rank decides, or nothing does. */
+  tau: number | null;
   /** Gate whose numbers stay in the detail panel; null for none. */
   selected: number | null;
   onSelect: (gate: number | null) => void;
@@ -59,6 +60,8 @@ export function Watch(props: WatchProps) {
   const dark = useComputedColorScheme("light") === "dark";
   const [metric, setMetric] = useState<Metric>("score");
   const [asTable, setAsTable] = useState(false);
+  const picture = useRef<HTMLDivElement>(null);
+  const [pictureHeight, setPictureHeight] = useState(0);
   const [pointed, setPointed] = useState<number | null>(null);
   // Kept as a step and with the run's first frame: a long run is thinned out, and the next run starts live.
   const [scrubbed, setScrubbed] = useState<{ step: number; run: GateFrame | undefined } | null>(null);
@@ -105,6 +108,7 @@ export function Watch(props: WatchProps) {
               data={views}
               value={asTable ? "table" : metric}
               onChange={(view) => {
+                if (picture.current) setPictureHeight(picture.current.offsetHeight);
                 setAsTable(view === "table");
                 if (view !== "table") setMetric(view as Metric);
               }}
@@ -115,16 +119,24 @@ export function Watch(props: WatchProps) {
         {gates.length === 0 ? (
           <GhostHeatmap />
         ) : asTable ? (
-          <GateTable gates={gates} frame={frame} open={shownOpen} />
+          <GateTable gates={gates} frame={frame} open={shownOpen} height={pictureHeight} />
         ) : (
-          <>
-            <div className={classes.hero}>
+          <div ref={picture} className={classes.picture}>
+            {/* biome-ignore lint/a11y/noStaticElementInteractions: the keyboard goes on from a cell to its detail, which
+            stays until the focus has left both; nothing here is pressed */}
+            <div
+              className={classes.hero}
+              onBlur={({ currentTarget, relatedTarget }) => {
+                if (!currentTarget.contains(relatedTarget)) setPointed(null);
+              }}
+            >
               <Heatmap
                 layout={layout}
                 frame={frame}
                 open={shownOpen}
                 metric={metric}
                 scale={scale}
+                tau={tau}
                 selected={selected}
                 canToggle={canToggle}
                 dark={dark}
@@ -147,7 +159,7 @@ export function Watch(props: WatchProps) {
               />
             </div>
             <Legend metric={metric} scale={scale} tau={tau} dark={dark} />
-          </>
+          </div>
         )}
       </Panel>
       <Timeline

@@ -85,8 +85,8 @@ function largestOf(values: Float32Array): number {
 }
 
 /** Scale that fits every frame of the run, so that a colour means the same at any time. Scores reach at least 2 tau. */
-export function metricScale(frames: readonly GateFrame[], metric: Metric, tau: number): Scale {
-  let max = metric === "score" ? 2 * tau : 0;
+export function metricScale(frames: readonly GateFrame[], metric: Metric, tau: number | null): Scale {
+  let max = metric === "score" ? 2 * (tau ?? 0) : 0;
   for (const frame of frames) max = Math.max(max, largestOf(metricOf(frame, metric)));
   return { max: roundUp(max), curve: metric === "score" ? "linear" : "sqrt" };
 }

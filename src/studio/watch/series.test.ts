@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AccuracyPoint, StepReport } from "../../session/protocol.ts";
+import { setAccuracy } from "../compare/testing.ts";
 import { curveRows, curvesCsv, phaseSpans, smooth, thin, totalSteps } from "./series.ts";
 
 function report(step: number, more: Partial<StepReport> = {}): StepReport {
@@ -118,14 +119,11 @@ describe("curveRows", () => {
   });
 
   it("starts at what was measured before", () => {
-    const set = {
-      ...point(0, 0.4).sets[0]!,
-      count: 10,
-      correct: 4,
-      interval: [0.2, 0.7] as [number, number],
+    const before = {
+      sets: [setAccuracy({ id: "t", accuracy: 0.4 })],
+      open: new Uint8Array(),
+      strength: 0,
     };
-    const rest = { perClass: [], predictions: new Int32Array(), labels: new Int32Array(), names: [] };
-    const before = { sets: [{ ...set, ...rest }], open: new Uint8Array(), strength: 0 };
     expect(curveRows([report(5)], [], before, 400).map((row) => [row.step, row.accuracy.t])).toEqual([
       [0, 40],
       [5, undefined],

@@ -68,6 +68,8 @@ export interface CurveRow {
   loss: number | null;
   smoothed: number | null;
   open: number | null;
+  /** How far the features have turned from the frozen network's; absent where the run does not keep near it. */
+  keep?: number;
   accuracy: Record<string, number>;
   /** The last accuracies at or before this step, and the step at which they were measured; for the crosshair. */
   measured: { step: number; accuracy: Record<string, number> } | null;
@@ -99,6 +101,7 @@ export function curveRows(
       loss: Number.isFinite(report.loss) ? report.loss : null,
       smoothed: Number.isFinite(smoothed[index]) ? smoothed[index]! : null,
       open: report.open,
+      ...(report.keep !== undefined && { keep: report.keep }),
       accuracy: {},
       measured: null,
     });
@@ -146,7 +149,9 @@ export function curvesCsv(steps: readonly StepReport[], points: readonly Accurac
   const ids = [...names.keys()];
   const reports = new Map(steps.map((report) => [report.step, report]));
   const measured = new Map(points.map((point) => [point.step, point]));
+  const keeps = steps.some(({ keep }) => keep !== undefined);
   const head = ["step", "epoch", "phase", "loss", "penalty", "learning rate", "open", "images per second"];
+  if (keeps) head.push("distance from before");
   const lines = [[...head, ...names.values()].map(field).join(",")];
   for (const step of [...new Set([...reports.keys(), ...measured.keys()])].sort((a, b) => a - b)) {
     const report = reports.get(step);
@@ -160,6 +165,7 @@ export function curvesCsv(steps: readonly StepReport[], points: readonly Accurac
       report?.learningRate,
       report?.open,
       report?.imagesPerSecond,
+      ...(keeps ? [report?.keep] : []),
       ...ids.map((id) => point?.sets.find((set) => set.id === id)?.accuracy),
     ];
     lines.push(cells.map((cell) => (cell === undefined ? "" : field(String(cell)))).join(","));

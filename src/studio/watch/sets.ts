@@ -1,6 +1,6 @@
 // How image sets look wherever they are drawn: the target blue, OOD sets warm, retention green, told apart under
 // every colour blindness (after Okabe and Ito), and apart from the heatmap by being lines and dots.
-import type { SetRole } from "../../session/protocol.ts";
+import type { Head, SetRole } from "../../session/protocol.ts";
 
 const COLOURS: Record<SetRole, readonly { light: string; dark: string }[]> = {
   target: [{ light: "#0063a8", dark: "#5cb8f5" }],
@@ -33,3 +33,10 @@ export function setColours(
 
 /** What a role is called. */
 export const roleNames: Record<SetRole, string> = { target: "Target", ood: "OOD", retention: "Retention" };
+
+/** What answered for a set, where that needs saying; empty for the usual. */
+export function judgeWords(role: SetRole, judge: Head): string {
+  if (judge === "knn") return "by k-NN";
+  if (judge === "zero-shot") return "zero-shot";
+  return role !== "retention" && judge === "own" ? "by the model's own rows" : "";
+}

@@ -1,0 +1,175 @@
+// One setting of the recipe: its name, its line on what it does, whether it was changed, and where it is chosen.
+import { NumberInput, SegmentedControl, Select, TextInput, Tooltip } from "@mantine/core";
+import { useId, useState } from "react";
+import {
+  defaultRecipe,
+  methodWords,
+  type Recipe,
+  recipeWords,
+  selectionWords,
+} from "../../session/recipe.ts";
+import { Help } from "../shared/Help.tsx";
+import { boundsOf, type RecipeKey } from "../state/recipe_store.ts";
+import { useStudio } from "../state/studio.ts";
+
+const steps: Partial<Record<RecipeKey, number>> = {
+  rank: 4,
+  alpha: 4,
+  tau: 0.01,
+  lambda: 0.1,
+  warmup: 0.05,
+  settle: 0.05,
+  batch: 4,
+  learningRate: 1e-4,
+  headLearningRate: 1e-4,
+  scoreLearningRate: 1e-3,
+  fullLearningRate: 1e-5,
+  weightDecay: 1e-3,
+  keep: 0.5,
+};
+
+const optionWords: Record<string, string> = {
+  ...selectionWords,
+  block: "Block",
+  layer: "Layer",
+  matrix: "Matrix",
+  both: "Both",
+  attention: "Attention",
+  mlp: "MLP",
+  none: "None",
+  flip: "Mirror",
+  "crop-flip": "Mirror, crop",
+  linear: "Linear",
+  own: "Own",
+  "zero-shot": "Zero-shot",
+  knn: "k-NN",
+  yes: "Learns",
+  no: "Stays",
+};
+
+/** What a value is called; a method and a head may share one. */
+function wordOf(name: RecipeKey, value: string): string {
+  if (name === "method") return methodWords[value as Recipe["method"]].label;
+  return optionWords[value] ?? value;
+}
+
+/** What stands under an option of a long list. */
+const optionLines: Record<string, string> = Object.fromEntries(
+  Object.entries(methodWords).map(([method, { explanation }]) => [method, explanation]),
+);
+/** More options than this stand in a list to open, not side by side. */
+const sideBySide = 4;
+
+/** A setting that is one of a list, a short text, or a number. */
+export function RecipeField({ name, recipe, locked }: { name: RecipeKey; recipe: Recipe; locked: boolean }) {
+  const { recipe: store } = useStudio();
+  const id = useId();
+  const bounds = boundsOf(name);
+  const { label: words, explanation } = recipeWords[name];
+  const label = words.replace("(lambda)", "λ").replace("(tau)", "τ");
+  const put = (value: unknown) => store.change({ [name]: value });
+
+  return (
+    <div className={bounds.kind === "choice" ? "field wide" : "field"}>
+      <div className="field-head">
+        {bounds.kind === "choice" && bounds.options.length <= sideBySide ? (
+          <span className="label" id={id}>
+            {label}
+          </span>
+        ) : (
+          <label htmlFor={id}>{label}</label>
+        )}
+        <Help term={label} text={explanation} />
+        {recipe[name] !== defaultRecipe[name] && (
+          <Tooltip label={`Default: ${wordOf(name, String(defaultRecipe[name]))}`}>
+            <span className="changed" />
+          </Tooltip>
+        )}
+      </div>
+      {bounds.kind === "choice" && bounds.options.length > sideBySide ? (
+        <>
+          <Select
+            id={id}
+            data={bounds.options.map((value) => ({ value, label: wordOf(name, value) }))}
+            value={String(recipe[name])}
+            disabled={locked}
+            allowDeselect={false}
+            maxDropdownHeight={420}
+            renderOption={({ option }) => (
+              <div>
+                {option.label}
+                {name === "method" && <div className="dim">{optionLines[option.value]}</div>}
+              </div>
+            )}
+            onChange={put}
+          />
+          {name === "method" && <span className="head-note dim">{optionLines[String(recipe[name])]}</span>}
+        </>
+      ) : bounds.kind === "choice" ? (
+        <SegmentedControl
+          fullWidth
+          aria-labelledby={id}
+          data={bounds.options.map((value) => ({ value, label: wordOf(name, value) }))}
+          value={String(recipe[name])}
+          disabled={locked}
+          onChange={put}
+        />
+      ) : bounds.kind === "text" ? (
+        <DraftInput
+          id={id}
+          value={String(recipe[name])}
+          disabled={locked}
+          takes={(text) => bounds.takes(text)}
+          onChange={put}
+        />
+      ) : (
+        <NumberInput
+          id={id}
+          value={recipe[name] as number}
+          min={bounds.min}
+          max={bounds.max}
+          step={steps[name] ?? 1}
+          allowDecimal={!bounds.whole}
+          allowNegative={false}
+          disabled={locked}
+          onChange={(value) => typeof value === "number" && put(value)}
+        />
+      )}
+    </div>
+  );
+}
+
+interface DraftInputProps {
+  id: string;
+  value: string;
+  disabled: boolean;
+  takes(text: string): boolean;
+  onChange(text: string): void;
+}
+
+/** A text that may be wrong while it is typed: it becomes the setting when it is left or confirmed and can be one. */
+function DraftInput({ id, value, disabled, takes, onChange }: DraftInputProps) {
+  const [draft, setDraft] = useState(value);
+  const [standing, setStanding] = useState(value);
+  // A link or a reset changes the setting from outside, and the draft with it.
+  if (value !== standing) {
+    setStanding(value);
+    setDraft(value);
+  }
+  const text = draft.trim();
+  const commit = () => {
+    if (takes(text)) onChange(text);
+    else setDraft(value);
+  };
+  return (
+    <TextInput
+      id={id}
+      value={draft}
+      error={!takes(text)}
+      disabled={disabled}
+      onChange={(event) => setDraft(event.currentTarget.value)}
+      onBlur={commit}
+      onKeyDown={(event) => event.key === "Enter" && commit()}
+    />
+  );
+}

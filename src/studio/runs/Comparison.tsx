@@ -1,0 +1,477 @@
+// Chosen runs side by side: results and what differs in their recipes, mean and spread over seeds, curves over each
+// other, target against another role with the way from before to after, and which gates are open.
+import { Button, SegmentedControl, Select } from "@mantine/core";
+import { useMemo, useState } from "react";
+import {
+  CartesianGrid,
+  ComposedChart,
+  Line,
+  ReferenceDot,
+  ResponsiveContainer,
+  Scatter,
+  ScatterChart,
+  Tooltip,
+  XAxis,
+  YAxis,
+} from "recharts";
+import { type Spread, spreadOf } from "../../session/line_up.ts";
+import type { SetRole } from "../../session/protocol.ts";
+import { recipeWords } from "../../session/recipe.ts";
+import type { RunDetails, RunRecord } from "../../session/run_record.ts";
+import { formatCount } from "../shared/format.ts";
+import { Panel } from "../shared/Panel.tsx";
+import { save } from "../shared/save.ts";
+import { useRuns } from "../state/studio.ts";
+import { decimal } from "../watch/format.ts";
+import { roleNames } from "../watch/sets.ts";
+import { runColour } from "./colours.ts";
+import {
+  type CurveKind,
+  type CurvePoint,
+  differences,
+  groupBySeed,
+  groupName,
+  inPlane,
+  overlaid,
+  roleScore,
+  runsCsv,
+  runsJson,
+  settingText,
+} from "./comparison.ts";
+import { GateMap } from "./GateMap.tsx";
+import classes from "./Runs.module.css";
+
+interface ComparisonProps {
+  runs: readonly RunRecord[];
+  dark: boolean;
+}
+
+export function Comparison({ runs, dark }: ComparisonProps) {
+  const details = useRuns((state) => state.details);
+  const known = useMemo(
+    () => runs.map((run) => ({ run, details: details[run.id] ?? null })),
+    [runs, details],
+  );
+  const drawn = useMemo(
+    () => known.filter((one): one is { run: RunRecord; details: RunDetails } => one.details !== null),
+    [known],
+  );
+  const file = (text: string, type: string) => new Blob([text], { type });
+
+  return (
+    <>
+      <Panel
+        title="Side by side"
+        help="Accuracy in per cent. Settings stand here only where these runs differ in them."
+        actions={
+          <>
+            <Button
+              size="compact-xs"
+              variant="default"
+              onClick={() => save("runs.csv", file(runsCsv(runs), "text/csv"))}
+            >
+              CSV
+            </Button>
+            <Button
+              size="compact-xs"
+              variant="default"
+              onClick={() => save("runs.json", file(runsJson(known), "application/json"))}
+            >
+              JSON
+            </Button>
+          </>
+        }
+      >
+        <SideBySide runs={runs} dark={dark} />
+      </Panel>
+      <div className={classes.charts}>
+        <Overlay runs={drawn} dark={dark} />
+        <Plane runs={known} dark={dark} />
+      </div>
+      <Panel
+        title="Gates at the end"
+        help="One row a layer. A filled cell is an open block, in the colour of its score; a faint one is closed."
+      >
+        <div className={classes.maps}>
+          {drawn.map(({ run, details: { gates, final } }) => (
+            <GateMap
+              key={run.id}
+              name={run.name}
+              colour={runColour(run.colour, dark)}
+              gates={gates}
+              final={final}
+              tau={run.recipe.tau}
+              dark={dark}
+            />
+          ))}
+        </div>
+      </Panel>
+    </>
+  );
+}
+
+const roles: readonly SetRole[] = ["target", "ood", "retention"];
+
+function spreadText({ mean, deviation }: Spread, scale: number, digits = 1): string {
+  return (
+    (scale * mean).toFixed(digits) + (deviation === null ? "" : ` ± ${(scale * deviation).toFixed(digits)}`)
+  );
+}
+
+function SideBySide({ runs, dark }: ComparisonProps) {
+  const settings = differences(runs);
+  const sets = useMemo(() => {
+    const all = new Map<string, { role: SetRole; name: string }>();
+    for (const role of roles)
+      for (const { scores } of runs)
+        for (const set of scores) if (set.role === role) all.set(`${role}/${set.name}`, set);
+    return [...all.values()];
+  }, [runs]);
+  const groups = groupBySeed(runs);
+  const folded = groups.filter((group) => group.length > 1);
+  const value = (run: RunRecord, { role, name }: (typeof sets)[number]) =>
+    run.scores.find((set) => set.role === role && set.name === name);
+
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reached by the keyboard
+    <section className={classes.scroll} aria-label="Results and differences" tabIndex={0}>
+      <table className={classes.table}>
+        <thead>
+          <tr>
+            <th scope="col">Run</th>
+            {sets.map(({ role, name }) => (
+              <th key={`${role}/${name}`} scope="col" className={classes.number}>
+                <span className="dim">{roleNames[role]}</span>
+                <br />
+                {name}
+              </th>
+            ))}
+            <th scope="col" className={classes.number}>
+              Open
+            </th>
+            {settings.map((key) => (
+              <th key={key} scope="col" className={classes.number} data-setting>
+                {recipeWords[key].label}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        {folded.length > 0 && (
+          <tbody>
+            {folded.map((group) => (
+              <tr key={group[0]?.id} data-mean>
+                <th scope="row">
+                  {groupName(group)}, mean of {group.length}
+                </th>
+                {sets.map((set) => {
+                  const values = group.flatMap((run) => value(run, set)?.after ?? []);
+                  const spread = spreadOf(values);
+                  return (
+                    <td key={`${set.role}/${set.name}`} className={classes.number}>
+                      {spread ? spreadText(spread, 100) : "–"}
+                    </td>
+                  );
+                })}
+                <td className={classes.number}>
+                  {spreadText(spreadOf(group.map(({ open }) => open)) as Spread, 1)}
+                </td>
+                {settings.map((key) => (
+                  <td key={key} className={classes.number}>
+                    {key === "seed" ? "" : settingText(group[0]?.recipe[key] ?? "")}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        )}
+        <tbody>
+          {runs.map((run) => (
+            <tr key={run.id}>
+              <th scope="row">
+                <span className={classes.name}>
+                  <span className={classes.swatch} style={{ background: runColour(run.colour, dark) }} />
+                  <span className="clip" title={run.name}>
+                    {run.name}
+                  </span>
+                </span>
+              </th>
+              {sets.map((set) => {
+                const found = value(run, set);
+                return (
+                  <td key={`${set.role}/${set.name}`} className={classes.number}>
+                    {found ? (100 * found.after).toFixed(1) : "–"}
+                  </td>
+                );
+              })}
+              <td className={classes.number}>
+                {run.open} of {run.gates}
+              </td>
+              {settings.map((key) => (
+                <td key={key} className={classes.number} title={settingText(run.recipe[key])}>
+                  <span className={classes.setting}>{settingText(run.recipe[key])}</span>
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {settings.length === 0 && runs.length > 1 && (
+        <p className="dim">These runs have the same recipe, to the last setting.</p>
+      )}
+    </section>
+  );
+}
+
+const curveKinds: { value: CurveKind; label: string }[] = [
+  { value: "target", label: "Target" },
+  { value: "ood", label: "OOD" },
+  { value: "retention", label: "Retention" },
+  { value: "loss", label: "Loss" },
+  { value: "open", label: "Open" },
+];
+const tick = { fontSize: 11, fill: "var(--dim)" };
+
+function Overlay({
+  runs,
+  dark,
+}: {
+  runs: readonly { run: RunRecord; details: RunDetails }[];
+  dark: boolean;
+}) {
+  const kinds = curveKinds.filter(
+    ({ value }) =>
+      value === "loss" || value === "open" || runs.some(({ run }) => roleScore(run, value) !== null),
+  );
+  const [wanted, setWanted] = useState<CurveKind>("target");
+  const kind = kinds.some(({ value }) => value === wanted) ? wanted : "loss";
+  const rows = useMemo(() => overlaid(runs, kind), [runs, kind]);
+  return (
+    <Panel
+      title="Curves over each other"
+      help="Bold lines are smoothed where the values are noisy (loss); thin ones are as measured. While training, each set is measured on at most 64 images."
+      actions={
+        <SegmentedControl
+          aria-label="Which curve"
+          data={kinds}
+          value={kind}
+          onChange={(value) => setWanted(value as CurveKind)}
+        />
+      }
+    >
+      {rows.length === 0 ? (
+        <p className={classes.none}>These runs have no curves.</p>
+      ) : (
+        <ResponsiveContainer width="100%" height={260} debounce={50}>
+          <ComposedChart data={rows} margin={{ top: 8, right: 12, bottom: 0, left: 0 }}>
+            <CartesianGrid stroke="var(--grid)" vertical={false} />
+            <XAxis
+              dataKey="step"
+              type="number"
+              domain={[0, "dataMax"]}
+              tick={tick}
+              tickLine={false}
+              tickFormatter={(step: number) => formatCount(step)}
+              stroke="var(--line)"
+            />
+            <YAxis
+              width={44}
+              domain={kind === "loss" || kind === "open" ? [0, "auto"] : ["auto", "auto"]}
+              tick={tick}
+              tickLine={false}
+              axisLine={false}
+              tickFormatter={(value: number) => String(Number(value.toPrecision(3)))}
+            />
+            {kind === "loss" &&
+              runs.map(({ run }) => (
+                <Line
+                  key={`${run.id}/raw`}
+                  dataKey={(row: CurvePoint) => row.raw[run.id]}
+                  stroke={runColour(run.colour, dark)}
+                  strokeOpacity={0.3}
+                  strokeWidth={1}
+                  dot={false}
+                  isAnimationActive={false}
+                />
+              ))}
+            {runs.map(({ run }) => (
+              <Line
+                key={run.id}
+                type={kind === "open" ? "stepAfter" : "linear"}
+                dataKey={(row: CurvePoint) => row.smooth[run.id]}
+                name={run.name}
+                stroke={runColour(run.colour, dark)}
+                strokeWidth={2}
+                dot={false}
+                isAnimationActive={false}
+              />
+            ))}
+            <Tooltip
+              content={(<CurveTip runs={runs} dark={dark} kind={kind} />) as never}
+              isAnimationActive={false}
+              cursor={{ stroke: "var(--dim)" }}
+              wrapperStyle={{ zIndex: 5 }}
+            />
+          </ComposedChart>
+        </ResponsiveContainer>
+      )}
+    </Panel>
+  );
+}
+
+// recharts fills `active` and `payload` in when it clones the element given as `content`.
+function CurveTip(props: {
+  runs: readonly { run: RunRecord }[];
+  dark: boolean;
+  kind: CurveKind;
+  active?: boolean;
+  payload?: readonly { payload?: CurvePoint }[];
+}) {
+  const row = props.active ? props.payload?.[0]?.payload : null;
+  if (!row) return null;
+  return (
+    <div className={classes.tip}>
+      <span className="dim">step {formatCount(row.step)}</span>
+      {props.runs.map(({ run }) => {
+        const [raw, smoothed] = [row.raw[run.id], row.smooth[run.id]];
+        if (raw === null || raw === undefined) return null;
+        return (
+          <span key={run.id} className={classes.name}>
+            <span className={classes.swatch} style={{ background: runColour(run.colour, props.dark) }} />
+            {run.name}
+            <b>{props.kind === "loss" ? decimal(raw) : props.kind === "open" ? raw : `${raw.toFixed(1)}%`}</b>
+            {props.kind === "loss" && <span className="dim">smoothed {decimal(smoothed ?? Number.NaN)}</span>}
+          </span>
+        );
+      })}
+    </div>
+  );
+}
+
+function Plane({
+  runs,
+  dark,
+}: {
+  runs: readonly { run: RunRecord; details: RunDetails | null }[];
+  dark: boolean;
+}) {
+  const [wanted, setWanted] = useState<SetRole>("ood");
+  const axes = (["ood", "retention"] as const).filter((role) => inPlane(runs, role).length > 0);
+  const role = axes.find((one) => one === wanted) ?? axes[0];
+  const points = useMemo(() => (role ? inPlane(runs, role) : []), [runs, role]);
+  const colour = (id: string) => runColour(runs.find(({ run }) => run.id === id)?.run.colour ?? 0, dark);
+  const paths = points.filter(({ path }) => path.length > 1);
+  return (
+    <Panel
+      title="Target against the rest"
+      help="Each dot is a run; a ring is where it began (the linear probe). A line is the way between, measured with a quarter, half and three quarters of the change (WiSE-FT), on at most 256 images a set; the suite measures it, and What if measures it for one run."
+      actions={
+        axes.length > 1 && (
+          <Select
+            w={120}
+            aria-label="Against which"
+            data={axes.map((value) => ({ value, label: roleNames[value] }))}
+            value={role ?? null}
+            allowDeselect={false}
+            onChange={(value) => value && setWanted(value as SetRole)}
+          />
+        )
+      }
+    >
+      {!role ? (
+        <p className={classes.none}>For this, runs need OOD or retention images.</p>
+      ) : (
+        <ResponsiveContainer width="100%" height={260} debounce={50}>
+          <ScatterChart margin={{ top: 8, right: 16, bottom: 14, left: 0 }}>
+            <CartesianGrid stroke="var(--grid)" />
+            <XAxis
+              type="number"
+              dataKey="x"
+              domain={["dataMin - 2", "dataMax + 2"]}
+              tick={tick}
+              tickLine={false}
+              tickFormatter={(value: number) => value.toFixed(0)}
+              stroke="var(--line)"
+              label={{ value: `${roleNames[role]}, %`, position: "insideBottom", offset: -8, ...tick }}
+            />
+            <YAxis
+              type="number"
+              dataKey="y"
+              width={44}
+              domain={["dataMin - 2", "dataMax + 2"]}
+              tick={tick}
+              tickLine={false}
+              tickFormatter={(value: number) => value.toFixed(0)}
+              axisLine={false}
+              label={{ value: "Target, %", angle: -90, position: "insideLeft", offset: 12, ...tick }}
+            />
+            {paths.map(({ id, path }) => (
+              <Scatter
+                key={`${id}/path`}
+                data={path.map((one) => ({ ...one, name: nameOf(points, id), colour: colour(id) }))}
+                fill={colour(id)}
+                line={{ stroke: colour(id), strokeWidth: 1.5, strokeOpacity: 0.7 }}
+                shape={(<Small />) as never}
+                isAnimationActive={false}
+              />
+            ))}
+            <Scatter
+              data={points.map((one) => ({ ...one, colour: colour(one.id) }))}
+              shape={(<Dot />) as never}
+              isAnimationActive={false}
+            />
+            {points.map(({ id, before }) => (
+              <ReferenceDot
+                key={id}
+                x={before.x}
+                y={before.y}
+                r={5}
+                fill="none"
+                stroke={colour(id)}
+                strokeWidth={1.5}
+                ifOverflow="extendDomain"
+              />
+            ))}
+            <Tooltip
+              content={(<PlaneTip x={roleNames[role]} />) as never}
+              isAnimationActive={false}
+              cursor={false}
+              wrapperStyle={{ zIndex: 5 }}
+            />
+          </ScatterChart>
+        </ResponsiveContainer>
+      )}
+    </Panel>
+  );
+}
+
+const nameOf = (points: readonly { id: string; name: string }[], id: string) =>
+  points.find((one) => one.id === id)?.name ?? "";
+
+interface Drawn {
+  cx?: number;
+  cy?: number;
+  payload?: { colour?: string };
+}
+const Dot = ({ cx, cy, payload }: Drawn) => (
+  <circle cx={cx} cy={cy} r={6} fill={payload?.colour} stroke="var(--studio-panel)" strokeWidth={1.5} />
+);
+const Small = ({ cx, cy, payload }: Drawn) => <circle cx={cx} cy={cy} r={3} fill={payload?.colour} />;
+
+function PlaneTip(props: {
+  x: string;
+  active?: boolean;
+  payload?: readonly { payload?: { name: string; x: number; y: number; strength?: number } }[];
+}) {
+  const point = props.active ? props.payload?.[0]?.payload : null;
+  if (!point) return null;
+  return (
+    <div className={classes.tip}>
+      <b>{point.name}</b>
+      {point.strength !== undefined && <span>{(100 * point.strength).toFixed(0)}% of the change</span>}
+      <span>Target {point.y.toFixed(1)}%</span>
+      <span>
+        {props.x} {point.x.toFixed(1)}%
+      </span>
+    </div>
+  );
+}

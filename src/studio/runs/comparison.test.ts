@@ -1,0 +1,94 @@
+import { expect, test } from "vitest";
+import { defaultRecipe, type Recipe } from "../../session/recipe.ts";
+import type { RunDetails, RunRecord } from "../../session/run_record.ts";
+import { differences, groupBySeed, groupName, inPlane, overlaid, runsCsv, runsJson } from "./comparison.ts";
+
+function run(id: string, recipe: Partial<Recipe> = {}, target = 0.5, ood = 0.25): RunRecord {
+  const score = { judge: "linear" as const, count: 10, interval: [0, 1] as [number, number] };
+  return {
+    ...{ version: 1, id, name: `Run ${id}`, tags: ["a", "b"], colour: 0, when: 0, series: null },
+    recipe: { ...defaultRecipe, ...recipe },
+    device: { backend: "wasm", adapter: "WASM, 1 thread" },
+    model: { name: "vit", parameters: 1, fingerprint: "f" },
+    ...{ data: [], complete: true, steps: 10, seconds: 1, open: 2, gates: 24 },
+    scores: [
+      { role: "target", name: "t", before: 0.25, after: target, ...score },
+      { role: "ood", name: "o, p", before: 0.125, after: ood, ...score },
+    ],
+  };
+}
+const step = (n: number, loss: number) => ({
+  ...{ step: n, steps: 10, epoch: 0, loss, penalty: 0, learningRate: 0, open: n, imagesPerSecond: 1 },
+  ...{ secondsLeft: 0, phase: "selecting" as const },
+});
+const details = (id: string, last: number): RunDetails => ({
+  ...{ version: 1, id, gates: [], frames: [] },
+  steps: Array.from({ length: last }, (_, i) => step(i + 1, 1 / (i + 1))),
+  points: [{ step: 5, epoch: 0, sets: [{ id: "x", role: "target", name: "t", accuracy: 0.5, before: 0 }] }],
+  final: { scores: [], open: [], sensitivity: [], deltaNorm: [] },
+  path: [
+    {
+      strength: 0.5,
+      sets: [
+        { role: "target", name: "t", accuracy: 0.375 },
+        { role: "ood", name: "o", accuracy: 0.5 },
+      ],
+    },
+  ],
+});
+
+test("only settings that differ are differences; seeds of one recipe are a group", () => {
+  const runs = [run("1"), run("2", { seed: 1 }), run("3", { rank: 4, lambda: 2 })];
+  expect(differences(runs)).toEqual(["rank", "lambda", "seed"]);
+  expect(differences(runs.slice(0, 1))).toEqual([]);
+  const groups = groupBySeed(runs);
+  expect(groups.map((group) => group.map(({ id }) => id))).toEqual([["1", "2"], ["3"]]);
+  const series = { id: "s", name: "Suite", entry: "Selective, 5%" };
+  expect(groupName([{ ...run("1"), series }, run("2")])).toBe("Selective, 5%");
+  expect(groupName([run("1")])).toBe("Run 1");
+});
+
+test("curves of unequal length share one grid, and end where their run ended", () => {
+  const rows = overlaid(
+    [
+      { run: run("1"), details: details("1", 10) },
+      { run: run("2"), details: details("2", 4) },
+    ],
+    "loss",
+  );
+  expect(rows.map((row) => row.step)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  expect(rows[0]?.raw["1"]).toBeNull();
+  expect(rows[10]?.raw["1"]).toBe(0.1);
+  expect([rows[4]?.raw["2"], rows[5]?.raw["2"]]).toEqual([0.25, null]);
+  // Smoothed lags behind a falling curve.
+  expect(rows[10]!.smooth["1"]!).toBeGreaterThan(0.1);
+  const target = overlaid([{ run: run("1"), details: details("1", 10) }], "target");
+  expect([0, 4, 5, 6].map((at) => target[at]?.raw["1"])).toEqual([25, 45, 50, null]);
+  expect(overlaid([], "loss")).toEqual([]);
+});
+
+test("a run's place in the plane, and its path where there is one", () => {
+  const points = inPlane(
+    [
+      { run: run("1"), details: details("1", 1) },
+      { run: run("2"), details: null },
+    ],
+    "ood",
+  );
+  expect(points[0]).toMatchObject({
+    ...{ x: 25, y: 50, before: { x: 12.5, y: 25 } },
+    path: [{ strength: 0.5, x: 50, y: 37.5 }],
+  });
+  expect(points[1]?.path).toEqual([]);
+  expect(inPlane([{ run: run("1"), details: null }], "retention")).toEqual([]);
+});
+
+test("the CSV has a row a run and survives commas; the JSON holds all", () => {
+  const lines = runsCsv([run("1"), run("2", { prompts: 'a "{}", b' })]).split("\r\n");
+  expect(lines).toHaveLength(4);
+  expect(lines[0]).toContain('"ood o, p after"');
+  expect(lines[2]).toContain('"a ""{}"", b"');
+  expect(lines[1]).toContain("1,Run 1,a b,");
+  const parsed = JSON.parse(runsJson([{ run: run("1"), details: details("1", 2) }]));
+  expect(parsed.runs[0].details.steps).toHaveLength(2);
+});

@@ -1,0 +1,181 @@
+// Kept runs as they are compared: accuracies by role, means over seeds, curves on one grid of steps, points of the
+// scatter, and the files a person can take along.
+import { spreadOf } from "../../session/line_up.ts";
+import type { SetRole } from "../../session/protocol.ts";
+import { type Recipe, recipeWords } from "../../session/recipe.ts";
+import { differingSettings, type RunDetails, type RunRecord } from "../../session/run_record.ts";
+import { smooth } from "../watch/series.ts";
+
+export type Measure = "before" | "after";
+
+/** Mean accuracy of a role's sets, 0 to 1; null without any. */
+export function roleScore(run: RunRecord, role: SetRole, measure: Measure = "after"): number | null {
+  const values = run.scores.filter((set) => set.role === role).map((set) => set[measure]);
+  return spreadOf(values)?.mean ?? null;
+}
+
+/** What runs have in common when they differ in nothing but their seed. */
+function sameBut({ recipe, model, data }: RunRecord): string {
+  const { seed: _, ...rest } = recipe;
+  return JSON.stringify([rest, model.fingerprint ?? model.name, data]);
+}
+
+/** Runs that differ in nothing but their seed, in the order of their first. */
+export function groupBySeed(runs: readonly RunRecord[]): RunRecord[][] {
+  const groups = new Map<string, RunRecord[]>();
+  for (const run of runs) {
+    const key = sameBut(run);
+    groups.set(key, [...(groups.get(key) ?? []), run]);
+  }
+  return [...groups.values()];
+}
+
+/** A name for a group: the run's own, or what all names begin with. */
+export function groupName(runs: readonly RunRecord[]): string {
+  const [first] = runs;
+  if (!first) return "";
+  if (runs.length === 1) return first.name;
+  return first.series?.entry ?? first.name.replace(/, seed \d+$/, "");
+}
+
+export type CurveKind = "loss" | "open" | SetRole;
+
+/** A grid point of overlaid curves: by run its raw and its smoothed value, null where it has none. */
+export interface CurvePoint {
+  step: number;
+  raw: Record<string, number | null>;
+  smooth: Record<string, number | null>;
+}
+
+const GRID = 160;
+
+/** Curves of runs of any length over one grid of steps; accuracies in per cent. */
+export function overlaid(
+  runs: readonly { run: RunRecord; details: RunDetails }[],
+  kind: CurveKind,
+): CurvePoint[] {
+  const last = Math.max(0, ...runs.map(({ details }) => details.steps.at(-1)?.step ?? 0));
+  if (last === 0) return [];
+  const curves = runs.map(({ run, details }) => {
+    const points = series(run, details, kind);
+    return {
+      id: run.id,
+      points,
+      smooth: kind === "loss" ? smooth(points.map(({ value }) => value)) : points.map(({ value }) => value),
+    };
+  });
+  const count = Math.min(GRID, last + 1);
+  return Array.from({ length: count }, (_, i) => {
+    const step = Math.round((i * last) / Math.max(1, count - 1));
+    const row: CurvePoint = { step, raw: {}, smooth: {} };
+    for (const { id, points, smooth: smoothed } of curves) {
+      row.raw[id] = valueAt(
+        points.map(({ step: at, value }) => [at, value]),
+        step,
+        kind,
+      );
+      row.smooth[id] = valueAt(
+        points.map(({ step: at }, i) => [at, smoothed[i] as number]),
+        step,
+        kind,
+      );
+    }
+    return row;
+  });
+}
+
+/** A curve's value at a step: on the line between two accuracies, else the last one; null outside of the curve. */
+function valueAt(points: [step: number, value: number][], step: number, kind: CurveKind): number | null {
+  const at = points.findLastIndex(([known]) => known <= step);
+  const [here, next] = [points[at], points[at + 1]];
+  if (!here || (!next && here[0] !== step)) return null;
+  if (!next || kind === "loss" || kind === "open") return here[1];
+  return here[1] + ((step - here[0]) / (next[0] - here[0])) * (next[1] - here[1]);
+}
+
+function series(run: RunRecord, { steps, points }: RunDetails, kind: CurveKind) {
+  if (kind === "loss" || kind === "open") return steps.map((one) => ({ step: one.step, value: one[kind] }));
+  const mean = (sets: readonly { role: SetRole; accuracy: number }[]) =>
+    spreadOf(sets.filter(({ role }) => role === kind).map(({ accuracy }) => 100 * accuracy))?.mean;
+  const before = roleScore(run, kind, "before");
+  const measured = points.flatMap(({ step, sets }) => {
+    const value = mean(sets);
+    return value === undefined ? [] : [{ step, value }];
+  });
+  return before === null || measured.length === 0
+    ? measured
+    : [{ step: 0, value: 100 * before }, ...measured];
+}
+
+/** A run in the plane of two roles, in per cent: where it ended, where it began, and the way between, where known. */
+export interface PlanePoint {
+  id: string;
+  name: string;
+  x: number;
+  y: number;
+  before: { x: number; y: number };
+  path: { x: number; y: number; strength: number }[];
+}
+
+export function inPlane(
+  runs: readonly { run: RunRecord; details: RunDetails | null }[],
+  xRole: SetRole,
+): PlanePoint[] {
+  return runs.flatMap(({ run, details }) => {
+    const at = (measure: Measure) => {
+      const [x, y] = [roleScore(run, xRole, measure), roleScore(run, "target", measure)];
+      return x === null || y === null ? null : { x: 100 * x, y: 100 * y };
+    };
+    const [after, before] = [at("after"), at("before")];
+    if (!after || !before) return [];
+    const path = (details?.path ?? []).flatMap(({ strength, sets }) => {
+      const mean = (wanted: SetRole) =>
+        spreadOf(sets.filter(({ role }) => role === wanted).map(({ accuracy }) => 100 * accuracy))?.mean;
+      const [x, y] = [mean(xRole), mean("target")];
+      return x === undefined || y === undefined ? [] : [{ x, y, strength }];
+    });
+    return [{ id: run.id, name: run.name, ...after, before, path }];
+  });
+}
+
+/** A recipe's value as a person reads it. */
+export const settingText = (value: Recipe[keyof Recipe]): string => String(value);
+
+const field = (value: string | number | boolean | null) => {
+  const text = value === null ? "" : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+};
+
+/** A row a run: results, then every setting of the recipe (RFC 4180, CRLF). */
+export function runsCsv(runs: readonly RunRecord[]): string {
+  const sets = new Map<string, { role: SetRole; name: string }>();
+  for (const { scores } of runs)
+    for (const { role, name } of scores) sets.set(`${role}/${name}`, { role, name });
+  const settings = Object.keys(recipeWords) as (keyof Recipe)[];
+  const heads = [
+    ...["id", "name", "tags", "series", "ended", "model", "device", "complete", "steps", "seconds"],
+    ...["open", "gates"],
+    ...[...sets.values()].flatMap(({ role, name }) => [`${role} ${name} before`, `${role} ${name} after`]),
+    ...settings,
+  ];
+  const rows = runs.map((run) => [
+    ...[run.id, run.name, run.tags.join(" "), run.series?.name ?? ""],
+    ...[new Date(run.when).toISOString(), run.model.name, `${run.device.backend}: ${run.device.adapter}`],
+    ...[run.complete, run.steps, run.seconds, run.open, run.gates],
+    ...[...sets.values()].flatMap(({ role, name }) => {
+      const set = run.scores.find((one) => one.role === role && one.name === name);
+      return [set?.before ?? null, set?.after ?? null];
+    }),
+    ...settings.map((key) => run.recipe[key]),
+  ]);
+  return [heads, ...rows].map((row) => `${row.map(field).join(",")}\r\n`).join("");
+}
+
+/** Everything that is kept of runs, as JSON. */
+export function runsJson(runs: readonly { run: RunRecord; details: RunDetails | null }[]): string {
+  return `${JSON.stringify({ selora: 1, runs: runs.map(({ run, details }) => ({ ...run, details })) }, null, 1)}\n`;
+}
+
+/** Settings in which these runs differ. */
+export const differences = (runs: readonly RunRecord[]): (keyof Recipe)[] =>
+  differingSettings(runs.map(({ recipe }) => recipe));

@@ -1,0 +1,209 @@
+// Starts runs, one or several in a row, and sees that each that ends is kept. A run of a row that fails is told of and
+// does not stop the others. One tab of this origin trains at a time: two would only halve each other's speed.
+import { createStore, type StoreApi } from "zustand/vanilla";
+import { Failure } from "../../failure.ts";
+import { type Entry, overSeeds, recipeName, standardLineUp } from "../../session/line_up.ts";
+import type { Recipe, RunResult, SavedRun } from "../../session/protocol.ts";
+import { detailsOf, type RunRecord, recordOf } from "../../session/run_record.ts";
+import type { RunsStore } from "./runs_store.ts";
+import type { History, SessionStore } from "./session_store.ts";
+
+/** Several runs in a row. */
+export interface Row {
+  id: string;
+  name: string;
+  entries: readonly Entry[];
+  /** Index of the entry that runs, or is next. */
+  at: number;
+  /** Whether each is measured between before and after too. */
+  path: boolean;
+}
+
+export interface RunnerState {
+  /** The row under way, or the one that last ended; null before any. */
+  row: Row | null;
+  /** Seconds of its runs that have ended. */
+  seconds: number[];
+  /** What failed in it. */
+  failed: { name: string; text: string }[];
+  /** Name of the run under way, or the last one. */
+  name: string;
+  /** Between the press of Start and the end of the last run of the row. */
+  busy: boolean;
+}
+
+/** What is gone on with after a reload or a failure: a run that was under way, the rest of a row, or both. */
+export interface Unfinished {
+  /** Whether the run failed, rather than the page was closed. */
+  failed: boolean;
+  run: { id: string; name: string; saved: SavedRun; history: History } | null;
+  row: Row | null;
+}
+
+export interface Runner extends StoreApi<RunnerState> {
+  /** One run, or the same over several seeds. */
+  start(recipe: Recipe, seeds: number): Promise<void>;
+  /** The standard line-up over seeds. */
+  suite(recipe: Recipe, seeds: number): Promise<void>;
+  goOn(unfinished: Unfinished): Promise<void>;
+  /** Measures the run on the page between before and after, and keeps that with it. */
+  measurePath(): Promise<void>;
+  /** Ends the run after its step, and starts none of those that were to follow. */
+  stop(): Promise<void>;
+  /** Ends the run after its step and goes on to the next. */
+  skip(): Promise<void>;
+  /** What a run of a row waits for before it starts: the engine holds one run, and the one before it must be saved. */
+  waitFor(saved: () => Promise<void>): void;
+}
+
+/** Most images of a set on which a run is measured between before and after. */
+const PATH_LIMIT = 256;
+
+const newId = () => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`;
+
+type Locks = Pick<LockManager, "request">;
+
+export function createRunner(
+  session: SessionStore,
+  runs: RunsStore,
+  locks: Locks | undefined = globalThis.navigator?.locks,
+): Runner {
+  const store = createStore<RunnerState>(() => ({
+    row: null,
+    seconds: [],
+    failed: [],
+    name: "",
+    busy: false,
+  }));
+  const { getState: get, setState: set } = store;
+  let stopped = false;
+  let saved: () => Promise<void> = async () => {};
+
+  /** Does some work as the only one of this origin that trains. */
+  async function alone(work: () => Promise<void>): Promise<void> {
+    if (get().busy || session.getState().running) return;
+    set({ busy: true });
+    try {
+      if (!locks) await work();
+      else
+        await locks.request("selora-trainer", { ifAvailable: true }, async (lock) => {
+          if (lock) return work();
+          session.addFailure(
+            new Failure({
+              code: "state",
+              what: "Another tab of the studio is training.",
+              remedy:
+                "Wait until it has ended, or stop it there; two at once would only halve each other's speed.",
+            }),
+          );
+        });
+    } finally {
+      set({ busy: false });
+    }
+  }
+
+  async function keepPath(id: string): Promise<void> {
+    const path = await session.measurePath(PATH_LIMIT);
+    if (path) await runs.addPath(id, path);
+  }
+
+  async function keepRun(id: string, name: string, series: RunRecord["series"], result: RunResult) {
+    const { device, model, data, run } = session.getState();
+    if (!device || !model) return;
+    const known = { id, name, colour: runs.nextColour(), when: Date.now(), series };
+    await runs.add(recordOf({ ...known, device, model, data, result }), detailsOf(id, result, run, []));
+  }
+
+  async function one(name: string, recipe: Recipe, row: Row | null, from?: Unfinished["run"]) {
+    const id = from?.id ?? newId();
+    set({ name });
+    const before = session.getState().failures.length;
+    const result = await session.train(recipe, id, from ?? undefined);
+    if (!result) {
+      const failure = session.getState().failures.slice(before).at(-1)?.parts;
+      if (row && failure) set(({ failed }) => ({ failed: [...failed, { name, text: failure.what }] }));
+      return;
+    }
+    const series = row ? { id: row.id, name: row.name, entry: row.entries[row.at]?.name ?? name } : null;
+    await keepRun(id, name, series, result);
+    set(({ seconds }) => ({ seconds: [...seconds, result.seconds] }));
+    if (!row?.path || !result.complete || stopped) return;
+    await keepPath(id);
+  }
+
+  async function through(row: Row, from?: Unfinished["run"]): Promise<void> {
+    stopped = false;
+    set({ row, seconds: [], failed: [] });
+    for (let at = row.at; at < row.entries.length && !stopped; at++) {
+      const now = { ...row, at };
+      set({ row: now });
+      const { name, recipe } = row.entries[at] as Entry;
+      await one(nameIn(row, name, recipe), recipe, now, at === row.at ? from : undefined);
+      await saved();
+    }
+    set({ row: { ...row, at: row.entries.length } });
+  }
+
+  const nameIn = ({ entries }: Row, name: string, { seed }: Recipe) =>
+    entries.some((other) => other.recipe.seed !== seed) ? `${name}, seed ${seed}` : name;
+
+  const row = (name: string, entries: Entry[], path: boolean): Row => ({
+    id: newId(),
+    name,
+    entries,
+    at: 0,
+    path,
+  });
+
+  return {
+    ...store,
+
+    start: (recipe, seeds) =>
+      alone(async () => {
+        const name = recipeName(recipe);
+        if (seeds > 1) return through(row(`${name} × ${seeds}`, overSeeds([{ name, recipe }], seeds), false));
+        stopped = false;
+        set({ row: null, seconds: [], failed: [] });
+        await one(name, recipe, null);
+      }),
+
+    suite: (recipe, seeds) =>
+      alone(() =>
+        through(
+          row(seeds > 1 ? `Suite × ${seeds}` : "Suite", overSeeds(standardLineUp(recipe), seeds), true),
+        ),
+      ),
+
+    goOn: ({ run, row }) =>
+      alone(async () => {
+        if (row) return through(row, run);
+        stopped = false;
+        set({ row: null, seconds: [], failed: [] });
+        if (run) await one(run.name, run.saved.recipe, null, run);
+      }),
+
+    async measurePath() {
+      const { id } = session.getState().run;
+      if (id !== null && !get().busy) await keepPath(id);
+    },
+
+    async stop() {
+      stopped = true;
+      await session.stop();
+    },
+
+    skip: () => session.stop(),
+
+    waitFor(wait) {
+      saved = wait;
+    },
+  };
+}
+
+/** Seconds until a row has ended, from the runs of it that have; null before the first. */
+export function rowSecondsLeft({ row, seconds, busy }: RunnerState, ofThisRun: number | null): number | null {
+  if (!busy || !row || seconds.length === 0) return null;
+  const mean = seconds.reduce((sum, one) => sum + one, 0) / seconds.length;
+  const after = row.entries.length - row.at - 1;
+  return after * mean + (ofThisRun ?? mean);
+}

@@ -1,0 +1,390 @@
+// What lies on the table comes back, a run goes on, several runs follow each other: the stores over a session whose
+// answers a test decides, and a real database.
+import "fake-indexeddb/auto";
+import { beforeEach, expect, test, vi } from "vitest";
+import { Failure } from "../../failure.ts";
+import { type Keep, openKeep } from "../../session/keep.ts";
+import type {
+  DataReport,
+  ModelReport,
+  RunResult,
+  SavedRun,
+  Session,
+  SessionEvent,
+  StepReport,
+} from "../../session/protocol.ts";
+import { defaultRecipe, type Recipe } from "../../session/recipe.ts";
+import { createRunner } from "./runner.ts";
+import { createRunsStore } from "./runs_store.ts";
+import { createSessionStore } from "./session_store.ts";
+import { createSitting } from "./sitting.ts";
+
+beforeEach(() => {
+  vi.stubGlobal("addEventListener", () => {});
+  vi.stubGlobal("document", { hidden: false });
+});
+
+const empty = { sets: [], open: new Uint8Array(0), strength: 1 };
+const resultOf = (recipe: Recipe, complete = true): RunResult => ({
+  recipe,
+  gates: [],
+  final: {
+    step: 9,
+    scores: new Float32Array(0),
+    open: new Uint8Array(0),
+    sensitivity: new Float32Array(0),
+    deltaNorm: new Float32Array(0),
+  },
+  ...{ before: empty, after: empty, complete, steps: 9, seconds: 2 },
+});
+const savedOf = (recipe: Recipe, result: RunResult | null): SavedRun => ({
+  ...{ version: 1, recipe, model: "m", sets: [], step: 4, steps: 9, seconds: 1, before: empty },
+  ...{ validation: null, result, snapshot: new Blob(["weights"]) },
+});
+
+/** Locks of one origin, as far as they are used here. */
+function originLocks() {
+  const held = new Set<string>();
+  const request = async (name: string, _: unknown, callback: (lock: unknown) => unknown) => {
+    if (held.has(name)) return callback(null);
+    held.add(name);
+    try {
+      return await callback({ name });
+    } finally {
+      held.delete(name);
+    }
+  };
+  return { request } as unknown as Pick<LockManager, "request">;
+}
+
+/** One page over a database that outlives it. */
+function page(keep: Keep, locks = originLocks(), overrides: Partial<Session> = {}) {
+  const listeners: ((event: SessionEvent) => void)[] = [];
+  const calls: string[] = [];
+  let ids = 0;
+  const session: Session = {
+    open: async (backend) => {
+      calls.push(`open ${backend}`);
+      return { backend: "wasm", adapter: "WASM", reason: null };
+    },
+    loadModel: async (files) => {
+      calls.push(`model ${files.map(({ path }) => path)} ${await files[0]?.blob.text()}`);
+      return {
+        name: "vit",
+        parameters: 1,
+        questions: [],
+        fingerprint: "m",
+        table: [],
+      } as unknown as ModelReport;
+    },
+    loadData: async (role, name, files, seed) => {
+      calls.push(`${role} ${name} ${files.length} ${seed}`);
+      return {
+        ...{ id: `set-${++ids}`, role, name, classes: [{ name: "cat", counts: {}, mapsTo: null }] },
+        ...{ count: 1, fingerprint: `${role}-${name}` },
+      } as unknown as DataReport;
+    },
+    removeData: async () => {},
+    mapClasses: async (id, mapping) => {
+      if (Object.keys(mapping).length > 0) calls.push(`map ${JSON.stringify(mapping)}`);
+      return store.getState().data.find((one) => one.id === id) as DataReport;
+    },
+    estimateMemory: async () => ({ bytes: 1, parts: [] }),
+    train: async (recipe, from) => {
+      calls.push(`train ${recipe.method} ${recipe.seed}${from ? ` from ${from.step}` : ""}`);
+      for (const listener of listeners) listener({ kind: "before", evaluation: empty });
+      return resultOf(recipe);
+    },
+    saveRun: async () => {
+      const { run } = store.getState();
+      return run.recipe || run.result
+        ? savedOf(run.result?.recipe ?? run.recipe ?? defaultRecipe, run.result)
+        : null;
+    },
+    restoreRun: async (saved) => {
+      calls.push(`restore ${saved.recipe.method}`);
+      return saved.result as RunResult;
+    },
+    measurePath: async () => {
+      calls.push("path");
+      return [{ strength: 0.5, sets: [] }];
+    },
+    subscribe: (listener) => {
+      listeners.push(listener);
+      return () => {};
+    },
+    ...overrides,
+  } as Session;
+  const store = createSessionStore(session, (flush) => flush());
+  const runs = createRunsStore(async () => keep);
+  const runner = createRunner(store, runs, locks);
+  const sitting = createSitting({ session: store, runs, runner }, async () => keep, {
+    locks,
+    // One save and no more: a page that was left writes nothing over what the next one keeps.
+    pace: { first: 5, next: 1e8 },
+  });
+  const emit = (event: SessionEvent) => listeners.forEach((listener) => void listener(event));
+  return { store, runs, runner, sitting, calls, emit };
+}
+
+/** Waits as long as a busy machine needs. */
+const eventually = <T>(check: () => T) => vi.waitFor(check, { timeout: 15_000, interval: 10 });
+
+let databases = 0;
+const database = () => openKeep(`sitting-${++databases}`);
+const file = (path: string) => [{ path, blob: new Blob([path]) }];
+
+test("model, images, mapping and the run that ended come back on the next visit", async () => {
+  const keep = await database();
+  const first = page(keep);
+  await first.sitting.begin();
+  await first.store.loadModel(file("vit/config.json"), {});
+  await first.store.loadData("target", "pets", file("pets/cat/1.png"), 7);
+  await first.store.loadData("ood", "sketches", file("sketches/cat/1.png"), 7);
+  await first.store.mapClass(first.store.getState().data[1]?.id ?? "", "cat", "dog");
+  await first.runner.start({ ...defaultRecipe, method: "lora" }, 1);
+  await eventually(async () => expect(await keep.stateIds()).toHaveLength(1));
+  await eventually(async () => expect((await keep.sitting())?.run).toBe(first.store.getState().run.id));
+
+  const second = page(keep);
+  await second.sitting.begin();
+  expect(second.calls).toEqual([
+    "open auto",
+    "model vit/config.json vit/config.json",
+    "target pets 1 7",
+    "ood sketches 1 7",
+    'map {"cat":"dog"}',
+    "restore lora",
+  ]);
+  expect(second.sitting.getState()).toMatchObject({ status: "here", unfinished: null });
+  expect(second.store.getState().run.result?.complete).toBe(true);
+  await eventually(() =>
+    expect(second.runs.getState().runs.map(({ name }) => name)).toEqual(["LoRA on all"]),
+  );
+});
+
+test("a run under way is saved as it goes, asked about, and gone on with under its own name", async () => {
+  const keep = await database();
+  const first = page(keep, originLocks(), { train: () => new Promise(() => {}) });
+  await first.sitting.begin();
+  await first.store.loadModel(file("vit/config.json"), {});
+  void first.runner.start(defaultRecipe, 1);
+  first.emit({ kind: "before", evaluation: empty });
+  first.emit({ kind: "started", recipe: defaultRecipe, gates: [], steps: 9 });
+  await eventually(async () => expect(await keep.stateIds()).toHaveLength(1));
+  await eventually(async () => expect((await keep.sitting())?.run).not.toBeNull());
+
+  const second = page(keep);
+  await second.sitting.begin();
+  const { unfinished } = second.sitting.getState();
+  expect(unfinished?.run).toMatchObject({ name: "Selective LoRA", saved: { step: 4, steps: 9 } });
+  // Looking decides nothing: a third visit asks again.
+  await eventually(async () => expect((await keep.sitting())?.run).toBe(unfinished?.run?.id));
+  await second.sitting.goOn();
+  expect(second.calls.at(-1)).toBe("train selective 0 from 4");
+  expect(second.runs.getState().runs[0]).toMatchObject({ id: unfinished?.run?.id, name: "Selective LoRA" });
+
+  await eventually(async () =>
+    expect((await keep.state(unfinished?.run?.id ?? ""))?.saved.result).not.toBeNull(),
+  );
+  const third = page(keep);
+  void third.sitting.begin();
+  await eventually(() => expect(third.calls).toContain("restore selective"));
+});
+
+test("a run that failed is offered at once, from its last good step and on a device opened anew", async () => {
+  const keep = await database();
+  const gpu = new Failure({ code: "gpu", what: "The GPU was lost.", remedy: "Start again." });
+  let good: number | null = 4;
+  const { store, runner, runs, sitting, calls, emit } = page(keep, originLocks(), {
+    train: async (recipe, from) => {
+      calls.push(`train ${recipe.method}${from ? ` from ${from.step}` : ""}`);
+      emit({ kind: "before", evaluation: empty });
+      emit({ kind: "started", recipe, gates: [], steps: 9 });
+      if (from || recipe.method !== "selective") return resultOf(recipe);
+      for (const step of [4, 6]) emit({ kind: "step", report: { step, steps: 9 } as StepReport });
+      throw gpu;
+    },
+    saveRun: async () => (good === null ? null : { ...savedOf(defaultRecipe, null), step: good }),
+  });
+  await sitting.begin();
+  await store.loadModel(file("vit/config.json"), {});
+  // One that ended before stays in sight and is not what is offered.
+  await runner.start({ ...defaultRecipe, method: "lora" }, 1);
+  await runner.start(defaultRecipe, 1);
+  const offered = () => sitting.getState().unfinished;
+  await eventually(() =>
+    expect(offered()).toMatchObject({ failed: true, run: { name: "Selective LoRA", saved: { step: 4 } } }),
+  );
+  expect(offered()?.run?.history.steps.map(({ step }) => step)).toEqual([4]);
+  expect(store.getState().failures.map(({ parts }) => parts.what)).toEqual(["The GPU was lost."]);
+
+  calls.length = 0;
+  await sitting.goOn();
+  expect(calls).toEqual(["open auto", "train selective from 4"]);
+  expect(offered()).toBeNull();
+  expect(runs.getState().runs[0]).toMatchObject({ name: "Selective LoRA" });
+
+  // Nothing is offered where no step was kept, nor once other images are there.
+  good = null;
+  await runner.start(defaultRecipe, 1);
+  good = 5;
+  await runner.start(defaultRecipe, 1);
+  await eventually(() => expect(offered()?.run?.saved.step).toBe(5));
+  await store.loadData("target", "pets", file("pets/cat/1.png"), 7);
+  expect(offered()).toBeNull();
+  expect(calls.filter((call) => call === "open auto")).toHaveLength(1);
+});
+
+test("starting anew lets go of the run that was under way", async () => {
+  const keep = await database();
+  const id = "r1";
+  const history = { gates: [], frames: [], steps: [], points: [] };
+  await keep.putState({ id, name: "One", saved: savedOf(defaultRecipe, null), history });
+  await keep.pack("m", "vit", file("vit/config.json"));
+  const model = { pack: "m", name: "vit", answers: {} };
+  await keep.putSitting({
+    version: 1,
+    backend: "wasm",
+    model,
+    sets: [],
+    corruption: null,
+    run: id,
+    series: null,
+  });
+  const { sitting, calls } = page(keep);
+  await sitting.begin();
+  expect(calls[0]).toBe("open wasm");
+  expect(sitting.getState().unfinished?.run?.name).toBe("One");
+  await sitting.startAnew();
+  expect(await keep.stateIds()).toEqual([]);
+  await eventually(async () => expect((await keep.sitting())?.run).toBeNull());
+});
+
+test("a second tab keeps no table, and two do not train at once", async () => {
+  const keep = await database();
+  const locks = originLocks();
+  const first = page(keep, locks, { train: () => new Promise(() => {}) });
+  await first.sitting.begin();
+  await first.store.loadModel(file("vit/config.json"), {});
+  await eventually(async () => expect((await keep.sitting())?.model?.name).toBe("vit"));
+  void first.runner.start(defaultRecipe, 1);
+  const second = page(keep, locks);
+  await second.sitting.begin();
+  expect(second.sitting.getState().status).toBe("elsewhere");
+  expect(second.calls).toEqual(["open auto"]);
+  await second.runner.start(defaultRecipe, 1);
+  expect(second.calls).toEqual(["open auto"]);
+  expect(second.store.getState().failures[0]?.parts.what).toContain("Another tab");
+});
+
+test("seeds follow each other; one that fails does not stop the others, and each is kept", async () => {
+  const keep = await database();
+  const { store, runs, runner, calls, sitting } = page(keep, originLocks(), {
+    train: async (recipe: Recipe) => {
+      calls.push(`train ${recipe.seed}`);
+      if (recipe.seed === 5)
+        throw new Failure({ code: "numeric", what: "It ran away.", remedy: "Learn slower." });
+      return resultOf(recipe);
+    },
+  });
+  await sitting.begin();
+  await store.loadModel(file("vit/config.json"), {});
+  await runner.start({ ...defaultRecipe, seed: 4 }, 3);
+  expect(calls.filter((call) => call.startsWith("train"))).toEqual(["train 4", "train 5", "train 6"]);
+  expect(runner.getState().failed).toEqual([{ name: "Selective LoRA, seed 5", text: "It ran away." }]);
+  const kept = runs.getState().runs;
+  expect(kept.map(({ name, series }) => [name, series?.name])).toEqual([
+    ["Selective LoRA, seed 6", "Selective LoRA × 3"],
+    ["Selective LoRA, seed 4", "Selective LoRA × 3"],
+  ]);
+  expect(new Set(kept.map(({ colour }) => colour)).size).toBe(2);
+  // Each can be opened again.
+  expect((await keep.stateIds()).sort()).toEqual(kept.map(({ id }) => id).sort());
+});
+
+test("the suite runs every method and measures the way between; a stop ends all of it", async () => {
+  const keep = await database();
+  const { store, runs, runner, calls, sitting } = page(keep, originLocks(), {
+    stop: async () => {},
+  });
+  await sitting.begin();
+  await store.loadModel(file("vit/config.json"), {});
+  await runner.suite(defaultRecipe, 1);
+  expect(calls.filter((call) => call.startsWith("train"))).toHaveLength(7);
+  expect(calls.filter((call) => call === "path")).toHaveLength(7);
+  const [last] = runs.getState().runs;
+  expect((await runs.details(last?.id ?? ""))?.path).toEqual([{ strength: 0.5, sets: [] }]);
+
+  const end = store.subscribe((state, before) => {
+    if (state.run.result && state.run.result !== before.run.result) void runner.stop();
+  });
+  await runner.suite(defaultRecipe, 1);
+  end();
+  expect(calls.filter((call) => call.startsWith("train"))).toHaveLength(8);
+});
+
+test("the way between is measured for the run on the page and kept with it; one that is stopped keeps nothing", async () => {
+  const keep = await database();
+  let answer = () => Promise.reject(new Failure({ code: "cancelled", what: "Stopped.", remedy: "" }));
+  const { store, runs, runner, sitting } = page(keep, originLocks(), { measurePath: () => answer() });
+  await sitting.begin();
+  await store.loadModel(file("vit/config.json"), {});
+  await runner.start(defaultRecipe, 1);
+  const id = runs.getState().runs[0]?.id ?? "";
+  await runner.measurePath();
+  expect(store.getState()).toMatchObject({ measuring: null, failures: [], run: { path: null } });
+  expect((await runs.details(id))?.path).toEqual([]);
+
+  const path = [0, 0.5, 1].map((strength) => ({ strength, sets: [] }));
+  answer = (async () => path) as never;
+  const measured = runner.measurePath();
+  expect(store.getState().measuring).toBe("path");
+  await measured;
+  expect(store.getState().run.path).toEqual(path);
+  expect((await keep.details(id))?.path).toEqual(path);
+});
+
+test("kept runs are renamed, tagged, deleted and put back", async () => {
+  const keep = await database();
+  const { store, runs, runner, sitting } = page(keep);
+  await sitting.begin();
+  await store.loadModel(file("vit/config.json"), {});
+  await runner.start(defaultRecipe, 2);
+  const [a, b] = runs.getState().runs.map(({ id }) => id) as [string, string];
+  await runs.change(a, { name: "Best", tags: ["paper"] });
+  runs.remove([a]);
+  expect(runs.getState().runs.map(({ id }) => id)).toEqual([b]);
+  runs.putBack([a]);
+  await runs.forgetRemoved([a]);
+  expect((await keep.runs()).runs.find(({ id }) => id === a)).toMatchObject({
+    name: "Best",
+    tags: ["paper"],
+  });
+  runs.remove([b]);
+  // A list that is read again does not bring back what is about to go.
+  await runs.load();
+  expect(runs.getState().runs.map(({ id }) => id)).toEqual([a]);
+  await runs.forgetRemoved([b]);
+  expect((await keep.runs()).runs.map(({ id }) => id)).toEqual([a]);
+  await runs.compare([a, b]);
+  expect(Object.keys(runs.getState().details)).toEqual([a, b]);
+});
+
+test("a browser that keeps nothing says so, and the studio works all the same", async () => {
+  const nothing = new Failure({ code: "state", what: "This browser keeps nothing.", remedy: "So be it." });
+  const { store, calls } = page(await database());
+  const runs = createRunsStore(() => Promise.reject(nothing));
+  const runner = createRunner(store, runs, originLocks());
+  const sitting = createSitting({ session: store, runs, runner }, () => Promise.reject(nothing), {
+    locks: originLocks(),
+  });
+  await sitting.begin();
+  expect(sitting.getState().status).toBe("off");
+  expect(calls).toEqual(["open auto"]);
+  expect(store.getState().notices[0]).toContain("keeps nothing");
+  await store.loadModel(file("vit/config.json"), {});
+  await runner.start(defaultRecipe, 1);
+  expect(runs.getState().runs).toHaveLength(1);
+  expect(runs.getState().problems[0]).toContain("keeps nothing");
+});
