@@ -22,8 +22,9 @@ const pixels = Int32Array.from({ length: count * size * size * 3 }, (_, i) =>
   Math.round(127.5 + 127.5 * Math.sin(i * 0.013 + (i % 3) + Math.floor(i / (size * 97)))),
 );
 const images = tf.tensor4d(pixels, [count, size, size, 3], "int32");
-const { features } = forward(weights, { pixels: images }, null, { dist: weights.headDist !== null });
-const logits = (await ownClassifier(weights)(features).array()) as number[][];
+const classifier = ownClassifier(weights);
+const { features } = forward(weights, { pixels: images }, null, { dist: classifier.dist });
+const logits = (await classifier.logits(features).array()) as number[][];
 
 const { mean, std } = preprocessing;
 const inputs = Array.from({ length: count }, (_, n) =>

@@ -3,7 +3,7 @@
     interop/.venv/bin/python interop/make_fixtures_training.py
 
 Three small random networks (ViT, distilled DeiT, a variant with odd sizes, no qkv bias and CLIP's activation), their
-logits by transformers, every LoRA and gate gradient by autograd, and two training trajectories of 20 steps by
+logits by transformers, every LoRA and gate gradient by autograd, and training trajectories of 20 steps by
 selective_lora.py. All in float64, stored as f32 in safetensors; tensors carry Selora's internal names.
 """
 
@@ -219,8 +219,8 @@ def gradient_fixture(name, spec, cases):
 
 
 def trajectory_fixture():
-    """20 steps on fixed batches, with AdamW and with SGD. A gate must close, another open again, and no score may
-    come near tau at a step's end, or the two sides could disagree over rounding."""
+    """20 steps on fixed batches: with AdamW, with SGD, and under a budget. A gate must close, another open again, and no
+    score may come near what decides (tau, or the next score in rank), or the two sides could disagree over rounding."""
     steps, batch, classes = 20, 4, 3
     network = make_network(NETWORKS["deit"])
     generator = torch.Generator().manual_seed(0)
@@ -231,20 +231,22 @@ def trajectory_fixture():
     tensors, recipes = {"pixels": pixels, "labels": labels.int()}, {}
     common = dict(rank=3, alpha=6.0, warmup=0.2, settle=0.2, batch=batch, weight_decay=0.05)
     settings = {
+        "budget": dict(learning_rate=0.02, head_learning_rate=0.01, score_learning_rate=0.06, budget=3, granularity="matrix"),
         "adamw": dict(learning_rate=0.02, head_learning_rate=0.01, score_learning_rate=0.06, lam=0.5, granularity="matrix"),
         "sgd": dict(learning_rate=0.2, head_learning_rate=0.05, score_learning_rate=0.1, lam=0.4, granularity="matrix", weight_decay=0.0),
     }  # fmt: skip
-    for optimiser, values in settings.items():
+    for name, values in settings.items():
+        optimiser = "sgd" if name == "sgd" else "adamw"
         for seed in range(500):
             recipe = Recipe(**{**common, **values, "optimiser": optimiser, "seed": seed})
             tuned = SelectiveLora(network, classes, recipe).double()
             generator = torch.Generator().manual_seed(1000 + seed)
             head = torch.randn(classes, NETWORKS["deit"]["D"], generator=generator) / 8, torch.zeros(classes)
             tuned.head.weight.data, tuned.head.bias.data = head[0].float().double(), head[1].clone()
-            start = {f"{optimiser}.head.weight": tuned.head.weight.detach().clone()}
+            start = {f"{name}.head.weight": tuned.head.weight.detach().clone()}
             for key, site in tuned.sites.items():
                 i, matrix = key.split("_")
-                start[f"{optimiser}.layer.{i}.{matrix}.lora_A"] = site.lora_A.detach().clone()
+                start[f"{name}.layer.{i}.{matrix}.lora_A"] = site.lora_A.detach().clone()
             run = Run(tuned, recipe, steps)
             losses, scores = [], []
             for at in range(steps):
@@ -252,28 +254,38 @@ def trajectory_fixture():
                 scores.append(tuned.scores.detach().clone())
             scores = torch.stack(scores)
             learning = scores[: run.settle_from]
-            opened = learning >= recipe.tau
+            if recipe.budget is None:
+                opened = learning >= recipe.tau
+                apart = (learning - recipe.tau).abs().min() > 5e-4
+            else:
+                counts = [run.left_open(at + 1) for at in range(run.settle_from)]
+                ordered = learning.sort(descending=True).values
+                cut = torch.stack([row[count - 1] for row, count in zip(ordered, counts)])
+                opened = learning >= cut[:, None]
+                gaps = [row[count - 1] - row[count] for row, count in zip(ordered, counts) if count < len(tuned.gates)]
+                apart = min(gaps) > 2e-4
             reopened = (opened[1:] & ~opened[:-1]).any()
-            apart = (learning - recipe.tau).abs().min() > 5e-4 and scores.abs().max() < 5
+            apart = apart and scores.abs().max() < 5
             if reopened and apart and 2 < opened[-1].sum() < len(tuned.gates) - 2 and losses[-1] < losses[0]:
                 break
         else:
             raise SystemExit(f"{optimiser}: no seed closes and re-opens a gate clear of tau")
-        print(optimiser, "seed", seed, "open", opened.sum(1).tolist(), "losses", [round(v, 3) for v in losses])
+        print(name, "seed", seed, "open", opened.sum(1).tolist(), "losses", [round(v, 3) for v in losses])
         tensors |= start
-        tensors[f"{optimiser}.losses"] = torch.tensor(losses)
-        tensors[f"{optimiser}.scores"] = scores
-        tensors[f"{optimiser}.final_head.weight"] = tuned.head.weight
+        tensors[f"{name}.losses"] = torch.tensor(losses)
+        tensors[f"{name}.scores"] = scores
+        tensors[f"{name}.final_head.weight"] = tuned.head.weight
         for key, site in tuned.sites.items():
             i, matrix = key.split("_")
             if matrix in ("v", "fc2"):
-                tensors[f"{optimiser}.final.layer.{i}.{matrix}.lora_B"] = site.lora_B
-        recipes[optimiser] = dict(
+                tensors[f"{name}.final.layer.{i}.{matrix}.lora_B"] = site.lora_B
+        recipes[name] = dict(
             method="selective", granularity=recipe.granularity, target=recipe.target, rank=recipe.rank,
             alpha=recipe.alpha, tau=recipe.tau, warmup=recipe.warmup, settle=recipe.settle, epochs=1, batch=batch,
             learningRate=recipe.learning_rate, headLearningRate=recipe.head_learning_rate,
             scoreLearningRate=recipe.score_learning_rate, weightDecay=recipe.weight_decay, augmentation="none",
-            seed=seed, optimiser=optimiser, **{"lambda": recipe.lam},
+            seed=seed, optimiser=optimiser, budget="auto" if recipe.budget is None else str(recipe.budget),
+            **{"lambda": recipe.lam if recipe.budget is None else 0.0},
         )  # fmt: skip
     save(SRC / "training" / "fixtures" / "trajectory.safetensors", tensors, recipes=recipes)
 
