@@ -9,6 +9,9 @@ export default defineConfig({
   expect: { timeout: 30_000 },
   // A software GPU takes every core there is; two journeys at once would only wait for each other.
   workers: 1,
+  // Headless Chromium, which has no screen, has been seen to stop drawing frames, and a page without frames answers no
+  // click. A second try is in a fresh browser; what passes only then is said at the end of `npm test`.
+  retries: 1,
   outputDir: ".cache/playwright",
   use: {
     actionTimeout: 60_000,
