@@ -56,6 +56,7 @@ NAMES = {
     "motion-blur": "motion_blur",
     "zoom-blur": "zoom_blur",
     "snow": "snow",
+    "frost": "frost",
     "fog": "fog",
     "brightness": "brightness",
     "contrast": "contrast",

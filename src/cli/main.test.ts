@@ -221,18 +221,19 @@ test("--corruptions adds a set that is the mean of its parts", async () => {
   expect(code).toBe(0);
   expect(
     lines(stdout)
-      .slice(2, 8)
+      .slice(2, 9)
       .map((line) => line.split(/ {2,}/).slice(0, 3).join("|")),
   ).toEqual([
     "target|6|linear",
-    "Corruptions of the target, mean|24|linear",
+    "Corruptions of the target, mean|30|linear",
     "|JPEG|6",
     "|Snow|6",
+    "|Frost|6",
     "|Fog|6",
     "|Glare|6",
   ]);
   const [, corrupted] = json(join(out, "metrics.json")).after;
-  expect(corrupted.parts.map(({ count }: { count: number }) => count)).toEqual([6, 6, 6, 6]);
+  expect(corrupted.parts.map(({ count }: { count: number }) => count)).toEqual([6, 6, 6, 6, 6]);
 });
 
 test("evaluate scores a model on a folder, by each head that it has", async () => {
@@ -362,7 +363,7 @@ test.each<[string, string[], string]>([
   ["an unknown backend", ["--backend", "cuda"], "--backend is auto, webgpu or wasm"],
   ["no seeds", ["--seeds", "0"], "--seeds is a number from 1 to 100"],
   ["a set without a name", ["--ood", "folder"], "--ood takes NAME=DIR"],
-  ["an unknown corruption", ["--corruptions", "frost"], "(gaussian-noise, shot-noise"],
+  ["an unknown corruption", ["--corruptions", "sleet"], "(gaussian-noise, shot-noise"],
   ["a severity there is none of", ["--corruptions", "all", "--severity", "6"], "--severity is 1 to 5"],
   ["a severity of nothing", ["--severity", "3"], "--corruptions, which is missing"],
   ["two sets of one name", ["--ood", "a=x", "--ood", "a=y"], "is given twice"],

@@ -36,7 +36,7 @@ by own and zero-shot; for probe and knn a fifth of each class is drawn to be mea
 
 --corruptions adds an OOD set made of the target's held-out images, its accuracy the mean over corruptions: default, all,
 a family (noise, blur, weather, digital, style) or names between commas, e.g. gaussian-noise,fog,jpeg. --severity is 1 to
-5 [${defaultCorruptions.severity}]. They are ImageNet-C's but frost, and shifts of style, which have no severity.
+5 [${defaultCorruptions.severity}]. They are ImageNet-C's, and shifts of style, which have no severity.
 
 --trade-off measures the finished run with every number of open blocks, by score, and writes tradeoff.json: accuracy on
 at most 256 images a set (of the target validation images), the knee (fewest blocks within one standard error of the

@@ -120,7 +120,7 @@ test("what cannot be made is refused, and what there was is kept", async () => {
   await session.corrupt(choice);
   for (const wrong of [
     { names: [], severity: 3 },
-    { names: ["frost"], severity: 3 },
+    { names: ["sleet"], severity: 3 },
     { names: ["fog"], severity: 6 },
   ])
     expect((await refusal(session.corrupt(wrong))).remedy).toContain("gaussian-noise");

@@ -1,5 +1,5 @@
 // Corruptions of pictures where nobody has images of another domain: those of ImageNet-C (Hendrycks and Dietterich
-// 2019, arXiv 1903.12261) but frost, and shifts of style. They work on the prepared 8-bit pixels. What is drawn at
+// 2019, arXiv 1903.12261) and shifts of style. They work on the prepared 8-bit pixels. What is drawn at
 // random is drawn from the picture's own stream, so that the same picture is corrupted alike each time it is measured.
 //
 // Parameters are the published ones, for pictures of 224 pixels. For other sizes every length (radius, smear, flake,
@@ -13,7 +13,7 @@ import { type Field, fromField, toField } from "./field.ts";
 import { jpeg } from "./jpeg.ts";
 import { gaussianNoise, impulseNoise, shotNoise } from "./noise.ts";
 import { drawing, greyscale, inverted, posterised } from "./style.ts";
-import { brightness, fog, snow } from "./weather.ts";
+import { brightness, fog, frost, snow } from "./weather.ts";
 
 type Stream = ReturnType<typeof random>;
 type Apply = (field: Field, scale: number, stream: Stream) => Field;
@@ -95,6 +95,18 @@ const makers: Record<string, readonly Maker[]> = {
     ([mean, deviation, flake, threshold, length, sigma, kept]) =>
       (field, scale, stream) =>
         snow(field, { mean, deviation, flake, threshold, length, sigma, kept }, scale, stream),
+  ),
+  frost: published(
+    [
+      [1, 0.4],
+      [0.8, 0.6],
+      [0.7, 0.7],
+      [0.65, 0.7],
+      [0.6, 0.75],
+    ] as const,
+    ([kept, amount]) =>
+      (field, scale, stream) =>
+        frost(field, kept, amount, scale, stream),
   ),
   fog: published(
     [

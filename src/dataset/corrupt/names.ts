@@ -18,7 +18,7 @@ const families: Record<CorruptionFamily, Record<string, string>> = {
     "motion-blur": "Motion",
     "zoom-blur": "Zoom",
   },
-  weather: { snow: "Snow", fog: "Fog", brightness: "Glare" },
+  weather: { snow: "Snow", frost: "Frost", fog: "Fog", brightness: "Glare" },
   digital: { contrast: "Low contrast", elastic: "Elastic warp", pixelate: "Coarse pixels", jpeg: "JPEG" },
   style: { greyscale: "Greyscale", inverted: "Negative", posterised: "Four tones", drawing: "Line drawing" },
 };

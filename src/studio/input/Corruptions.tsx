@@ -57,7 +57,7 @@ export function Corruptions({ locked }: { locked: boolean }) {
         />
         <Help
           term="corruptions of the target"
-          text="No images in another style? The target's held-out images under noise, blur, weather and the like (ImageNet-C's, without frost) and shifts of style, the same before and after. Their mean is one row among the results."
+          text="No images in another style? The target's held-out images under noise, blur, weather and the like (ImageNet-C's) and shifts of style, the same before and after. Their mean is one row among the results."
         />
       </div>
       {!hasTarget && <p className="dim">For a domain without images of its own: load the target first.</p>}
