@@ -1,11 +1,39 @@
 #!/usr/bin/env node
-// Runs the terminal's main from its TypeScript source; tsx strips the types.
-import { register } from "tsx/esm/api";
+// Runs the terminal's main from its TypeScript source; tsx strips the types. With --json every line of stderr is an
+// object, but drivers and their loader write there as they please: a process of its own does the work, and lines that
+// are no events become notices.
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 
-register();
-const { main } = await import("../src/cli/main.ts");
-const code = await main(process.argv.slice(2));
-// What was written to a pipe may still be on its way.
-for (const stream of [process.stdout, process.stderr]) await new Promise((done) => stream.write("", done));
-// Exit at once: a GPU device left open would keep the process alive.
-process.exit(code);
+const args = process.argv.slice(2);
+const watched = "SELORA_STDERR_IS_WATCHED";
+process.exitCode = args.includes("--json") && !process.env[watched] ? await watch() : await work();
+// A GPU device left open would keep the process alive.
+process.exit();
+
+async function work() {
+  const { register } = await import("tsx/esm/api");
+  register();
+  const { main } = await import("../src/cli/main.ts");
+  const code = await main(args);
+  // What was written to a pipe may still be on its way.
+  for (const stream of [process.stdout, process.stderr]) await new Promise((done) => stream.write("", done));
+  return code;
+}
+
+async function watch() {
+  const child = spawn(process.execPath, [process.argv[1], ...args], {
+    stdio: ["inherit", "inherit", "pipe"],
+    env: { ...process.env, [watched]: "1" },
+  });
+  // Ctrl-C reaches both; the child decides what it means.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  const ended = new Promise((resolve) => child.on("close", (code) => resolve(code ?? 1)));
+  for await (const line of createInterface({ input: child.stderr })) {
+    const isEvent = line.startsWith('{"kind":');
+    if (line.trim() !== "")
+      process.stderr.write(`${isEvent ? line : JSON.stringify({ kind: "notice", text: line })}\n`);
+  }
+  return ended;
+}
