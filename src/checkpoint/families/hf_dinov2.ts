@@ -2,6 +2,7 @@
 // before up; in memory transformers 5 splits it, and calls the attention's maps `q_proj` and so on. Registers stand
 // between CLS and the patches and have no position. Its classifier reads the CLS token beside the patches' mean.
 import type { Architecture } from "../types.ts";
+import { hfEmbeddings } from "./hf_vit.ts";
 import { type FamilyTable, gatedHalves, linear, norm, scale, type TensorEntry } from "./table.ts";
 
 const layer = (names: Record<"q" | "k" | "v" | "o", string>): TensorEntry[] => [
@@ -47,17 +48,7 @@ export const hfDinov2: FamilyTable = {
     keys,
   },
   recognises: ({ has }) => has("encoder.layer.0.layer_scale1.lambda1") && !has("embeddings.register_tokens"),
-  tensors: [
-    {
-      name: "embeddings.patch_embeddings.projection.weight",
-      shape: "D 3 P P",
-      roles: ["patch_embed.weight"],
-    },
-    { name: "embeddings.patch_embeddings.projection.bias", shape: "D", roles: ["patch_embed.bias"] },
-    { name: "embeddings.cls_token", shape: "1 1 D", roles: ["cls_token"] },
-    { name: "embeddings.position_embeddings", shape: "1 T D", roles: ["pos_embed"] },
-    ...norm("layernorm", "norm"),
-  ],
+  tensors: [...hfEmbeddings, ...norm("layernorm", "norm")],
   layers: [
     {
       container: "encoder.layer.",

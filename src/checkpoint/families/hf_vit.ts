@@ -14,19 +14,21 @@ const layer = (names: Record<"q" | "k" | "v" | "o" | "fc1" | "fc2", string>): Te
   ...linear(names.fc2, ["fc2"], "D M"),
 ];
 
+/** What enters the layers, as transformers' ViT and DINOv2 call it. */
+export const hfEmbeddings: readonly TensorEntry[] = [
+  {
+    name: "embeddings.patch_embeddings.projection.weight",
+    shape: "D 3 P P",
+    roles: ["patch_embed.weight"],
+  },
+  { name: "embeddings.patch_embeddings.projection.bias", shape: "D", roles: ["patch_embed.bias"] },
+  { name: "embeddings.cls_token", shape: "1 1 D", roles: ["cls_token"] },
+  { name: "embeddings.position_embeddings", shape: "1 T D", roles: ["pos_embed"] },
+];
+
 const names = {
   prefix: /^(vit\.|deit\.)?$/,
-  tensors: [
-    {
-      name: "embeddings.patch_embeddings.projection.weight",
-      shape: "D 3 P P",
-      roles: ["patch_embed.weight"],
-    },
-    { name: "embeddings.patch_embeddings.projection.bias", shape: "D", roles: ["patch_embed.bias"] },
-    { name: "embeddings.cls_token", shape: "1 1 D", roles: ["cls_token"] },
-    { name: "embeddings.position_embeddings", shape: "1 T D", roles: ["pos_embed"] },
-    ...norm("layernorm", "norm"),
-  ],
+  tensors: [...hfEmbeddings, ...norm("layernorm", "norm")],
   layers: [
     {
       container: "encoder.layer.",

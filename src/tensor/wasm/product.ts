@@ -1,39 +1,11 @@
-// The one product that all matrix products of the step are forms of: out = A·B (+ bias) (+ add), piece by piece. As
-// WebGPU's (../webgpu/product.ts), with the same words.
+// The product of ../product.ts on the CPU.
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import type { Product } from "../product.ts";
 import type { Machine } from "./machine.ts";
 
-export interface Operand {
-  tensor: TensorInfo;
-  /** Whether the depth k runs along memory ("inner") or across it. */
-  layout: "k inner" | "k outer";
-  /** Numbers from one line in memory to the next. */
-  stride: number;
-  /** Numbers from one piece to the next. */
-  piece: number;
-}
-
-export interface Product {
-  rows: number;
-  columns: number;
-  depth: number;
-  pieces: number;
-  /** [rows, depth] */
-  a: Operand;
-  /** [depth, columns] */
-  b: Operand;
-  shape: number[];
-  /** Numbers from one row of the result to the next (from one column, when it is turned), and to the next piece. */
-  stride: number;
-  piece: number;
-  /** Stores the result transposed. */
+export interface WasmProduct extends Product {
+  /** Stores the result transposed: `stride` is then from one column to the next. */
   turned?: boolean;
-  /** [columns] */
-  bias?: TensorInfo | null;
-  /** Same layout as the result. */
-  add?: TensorInfo | null;
-  /** [pieces], scales A·B of each piece. */
-  scale?: TensorInfo | null;
 }
 
 /** Columns of a block of B: with a depth of 512 it takes a sixteenth of a usual second-level cache. */
@@ -43,7 +15,7 @@ const DEPTH = 512;
 const ROWS = 256;
 
 /** Runs a product into a new tensor. */
-export function product(machine: Machine, p: Product): TensorInfo {
+export function product(machine: Machine, p: WasmProduct): TensorInfo {
   const { rows, columns, depth, pieces, a, b } = p;
   const out = machine.output(p.shape);
   const address = (tensor: TensorInfo | null | undefined) => (tensor ? machine.address(tensor) : 0);

@@ -2,7 +2,7 @@
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type * as tf from "@tensorflow/tfjs-core";
 import type { GeluKind } from "../gelu.ts";
-import { type Product, product } from "./product.ts";
+import { type GpuProduct, product } from "./product.ts";
 import { registerBody } from "./program.ts";
 
 /** x Wᵀ, x [T, in] and W [out, in]. */
@@ -10,7 +10,7 @@ function forward(
   backend: WebGPUBackend,
   x: tf.TensorInfo,
   weight: tf.TensorInfo,
-  last: Pick<Product, "bias" | "add" | "gelu">,
+  last: Pick<GpuProduct, "bias" | "add" | "gelu">,
 ): tf.TensorInfo {
   const [rows, depth] = x.shape as [number, number];
   const columns = weight.shape[0]!;
@@ -33,7 +33,7 @@ function inputGradient(
   backend: WebGPUBackend,
   dy: tf.TensorInfo,
   weight: tf.TensorInfo,
-  last: Pick<Product, "add" | "gelu">,
+  last: Pick<GpuProduct, "add" | "gelu">,
 ): tf.TensorInfo {
   const [rows, depth] = dy.shape as [number, number];
   const columns = weight.shape[1]!;

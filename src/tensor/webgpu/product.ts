@@ -1,41 +1,15 @@
-// One matrix product for everything: C = A·B for any of the layouts a training step needs, in p pieces side by side,
-// with bias, residual and scale added as the result is stored.
+// The product of ../product.ts on a GPU, with GELU as the result is stored.
 // The form it runs in is the table's to choose (variants.ts); product_code.ts and product_tiled.ts hold their code.
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import type * as tf from "@tensorflow/tfjs-core";
 import type { GeluKind } from "../gelu.ts";
+import type { Product } from "../product.ts";
 import { type CodeChoices, registersCode } from "./product_code.ts";
 import { tiledCode } from "./product_tiled.ts";
 import { type Binding, dispatch, fours, isHalves, type Program } from "./program.ts";
 import { fitted, type ProductVariant, variantOf, workgroupOf } from "./variants.ts";
 
-/** A matrix operand of one piece: where it starts and how far apart its rows are, in numbers. */
-export interface Operand {
-  tensor: tf.TensorInfo;
-  /** "k inner": the summed axis is contiguous (A as [M, K], B as [N, K]); "k outer": it strides ([K, M], [K, N]). */
-  layout: "k inner" | "k outer";
-  stride: number;
-  /** Distance between pieces. */
-  piece: number;
-}
-
-export interface Product {
-  rows: number;
-  columns: number;
-  depth: number;
-  pieces: number;
-  a: Operand;
-  b: Operand;
-  shape: number[];
-  /** Row stride of C (and of `add`) and distance between its pieces. */
-  stride: number;
-  piece: number;
-  /** [columns], added to every row; only with one piece. */
-  bias?: tf.TensorInfo | undefined;
-  /** Laid out as C. */
-  add?: tf.TensorInfo | undefined;
-  /** [pieces]: C = scale·A·B + add. */
-  scale?: tf.TensorInfo | undefined;
+export interface GpuProduct extends Product {
   /** Applied last: C = gelu(C), or with `u`, laid out as C, C = C·gelu'(u). */
   gelu?: { kind: GeluKind; u?: tf.TensorInfo | undefined } | undefined;
 }
@@ -52,21 +26,21 @@ export interface Parts {
 }
 
 /** Computes the product on the GPU. */
-export function product(backend: WebGPUBackend, p: Product): tf.TensorInfo {
+export function product(backend: WebGPUBackend, p: GpuProduct): tf.TensorInfo {
   const result = backend.makeTensorInfo(p.shape, "float32");
   dispatch(backend, productProgram(backend, p, { tensor: result, start: 0, distance: 0, count: 1 }));
   return result;
 }
 
 /** Computes a product whose summed axis is long in parts, which the caller sums up: always in the same order. */
-export function productInParts(backend: WebGPUBackend, p: Product, parts: Parts): void {
+export function productInParts(backend: WebGPUBackend, p: GpuProduct, parts: Parts): void {
   dispatch(backend, productProgram(backend, p, parts));
 }
 
 /** Into how many parts a product's summed axis is cut, so that the device has enough to do at once. */
 export function partsFor(
   backend: WebGPUBackend,
-  p: Pick<Product, "rows" | "columns" | "depth" | "pieces" | "a" | "b">,
+  p: Pick<GpuProduct, "rows" | "columns" | "depth" | "pieces" | "a" | "b">,
   most: number,
 ): number {
   const form = formOf(backend, p, fours(p.rows, p.columns));
@@ -78,7 +52,14 @@ export function partsFor(
 
 function formOf(
   backend: WebGPUBackend,
-  { rows, columns, depth, pieces, a, b }: Pick<Product, "rows" | "columns" | "depth" | "pieces" | "a" | "b">,
+  {
+    rows,
+    columns,
+    depth,
+    pieces,
+    a,
+    b,
+  }: Pick<GpuProduct, "rows" | "columns" | "depth" | "pieces" | "a" | "b">,
   byFour: boolean,
 ): ProductVariant {
   const layout = a.layout === "k outer" ? "dyᵀ x" : b.layout === "k outer" ? "dy W" : "x Wᵀ";
@@ -88,7 +69,7 @@ function formOf(
 /** The program of a product; `forced` is a form that the table did not choose, for measurements. */
 export function productProgram(
   backend: WebGPUBackend,
-  p: Product,
+  p: GpuProduct,
   into: Parts,
   forced?: ProductVariant,
 ): Program {
@@ -106,7 +87,7 @@ export function productProgram(
   const share = into.count > 1 ? 4 * Math.ceil(p.depth / into.count / 4) : p.depth;
   const c4 = cFours ? 4 : 1;
   const bHalves = bFours && isHalves(backend, b.tensor);
-  const addHalves = cFours && p.add !== undefined && isHalves(backend, p.add);
+  const addHalves = cFours && !!p.add && isHalves(backend, p.add);
   const pairs = { components: 2, type: "u32", halves: true } as const;
   const inputs: Binding[] = [
     { name: "a", tensor: a.tensor, components: aFours ? 4 : 1 },

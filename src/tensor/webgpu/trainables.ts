@@ -5,7 +5,7 @@ import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Change, GatedParameter, Trainables, UpdateRule } from "../trainables.ts";
 import { type Block, copyInto, createBlock, isPart, padded, placeOf, writeInto, zeros } from "./block.ts";
-import { type Product, partsFor, productInParts } from "./product.ts";
+import { type GpuProduct, partsFor, productInParts } from "./product.ts";
 import { dispatch, runShader } from "./program.ts";
 import { byRow } from "./rows.ts";
 import { variantOf } from "./variants.ts";
@@ -101,7 +101,7 @@ class PackedTrainables implements Trainables {
     const [depth, out] = a.shape;
     const rows = out / pieces;
     const columns = b.shape[1] / pieces;
-    const sum: Product = {
+    const sum: GpuProduct = {
       rows,
       columns,
       depth,

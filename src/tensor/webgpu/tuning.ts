@@ -6,7 +6,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { releaseFreeBuffers } from "./adopt.ts";
 import { stagedAttention, stagedAttentionGradient } from "./attention_staged.ts";
 import { blocksFor, tiledAttention, tiledAttentionGradient } from "./attention_tiled.ts";
-import { formName, type Product, productProgram } from "./product.ts";
+import { formName, type GpuProduct, productProgram } from "./product.ts";
 import { dispatch, flush, prepare } from "./program.ts";
 import { keepTuned, readTuned } from "./tuning_store.ts";
 import {
@@ -216,7 +216,7 @@ function exampleOf(
   columns: number,
   depth: number,
   tensor: tf.TensorInfo,
-): Product {
+): GpuProduct {
   const inner = (stride: number) => ({ tensor, layout: "k inner" as const, stride, piece: 0 });
   const outer = (stride: number) => ({ tensor, layout: "k outer" as const, stride, piece: 0 });
   return {
