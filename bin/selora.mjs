@@ -22,13 +22,13 @@ async function work() {
 }
 
 async function watch() {
+  // In a group of its own, so that each Ctrl-C reaches it once, whether a terminal or a program sends it.
   const child = spawn(process.execPath, [process.argv[1], ...args], {
+    detached: true,
     stdio: ["inherit", "inherit", "pipe"],
     env: { ...process.env, [watched]: "1" },
   });
-  // Ctrl-C reaches both; the child decides what it means.
-  process.on("SIGINT", () => {});
-  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   const ended = new Promise((resolve) => child.on("close", (code) => resolve(code ?? 1)));
   for await (const line of createInterface({ input: child.stderr })) {
     const isEvent = line.startsWith('{"kind":');

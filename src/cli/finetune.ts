@@ -114,11 +114,16 @@ async function load(values: Values): Promise<Loaded> {
     else if (event.kind === "step") told.steps.push(event.report);
     else if (event.kind === "accuracy") told.points.push(event.point);
   });
-  // The first Ctrl-C ends the run after its step and keeps what was learned; the second one ends the program.
+  // The first Ctrl-C ends the run after its step and keeps what was learned: its merging and writing go on. The second
+  // one ends the program.
   let stopped = false;
+  let exporting = false;
+  session.subscribe((event) => {
+    if (event.kind === "status") exporting = event.status === "exporting";
+  });
   process.once("SIGINT", () => {
     stopped = true;
-    void session.stop();
+    if (!exporting) void session.stop();
   });
 
   for (const option of idleOptions(values, recipe))

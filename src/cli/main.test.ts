@@ -1,5 +1,5 @@
 // The terminal as a caller sees it: exit codes, what is on stdout and stderr, and the files it leaves.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -456,6 +456,51 @@ test("a slow reader gets all of a long table", () => {
   const program = `"${process.execPath}" "${join(root, "bin", "selora.mjs")}" inspect --model "${many}"`;
   const { stdout } = spawnSync("sh", ["-c", `${program} | (sleep 5; cat)`], { encoding: "utf8" });
   expect(lines(stdout).filter((line) => line.startsWith("a.rather.long.name"))).toHaveLength(3000);
+});
+
+test("Ctrl-C while the model is merged and written lets that end", async () => {
+  const out = join(folder, "late-stop");
+  const merging = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    if (String(text).includes('"status":"exporting"')) queueMicrotask(() => process.emit("SIGINT"));
+    return true;
+  });
+  const code = await main([
+    ...["finetune", "--json", "--model", fixture("vit"), "--target", target, "--out", out],
+    ...quick,
+  ]).finally(() => merging.mockRestore());
+  expect(code).toBe(0);
+  expect(json(join(out, "metrics.json")).complete).toBe(true);
+  expect(readdirSync(out)).toContain("model.safetensors");
+});
+
+test("the program ends a run after its step when it is sent Ctrl-C once, and keeps what was learned", async () => {
+  const out = join(folder, "stopped");
+  const child = spawn(
+    process.execPath,
+    [
+      ...[
+        join(root, "bin", "selora.mjs"),
+        "finetune",
+        "--json",
+        "--model",
+        fixture("vit"),
+        "--target",
+        target,
+      ],
+      ...["--out", out, ...quick.map((value, i) => (quick[i - 1] === "--epochs" ? "1000" : value))],
+    ],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let told = "";
+  child.stderr.on("data", (text) => {
+    if (!told.includes('{"kind":"step"') && `${told}${text}`.includes('{"kind":"step"')) child.kill("SIGINT");
+    told += text;
+  });
+  expect(await new Promise((resolve) => child.on("close", resolve))).toBe(0);
+  const { complete, steps } = json(join(out, "metrics.json"));
+  expect(complete).toBe(false);
+  expect(steps).toBeLessThan(2000);
+  expect(readdirSync(out)).toContain("model.safetensors");
 });
 
 test("a curve that cannot be written loses nothing of the run", async () => {

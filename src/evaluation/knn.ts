@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { throwIfFaulty } from "../tensor/faults.ts";
 import { linear } from "../tensor/linear.ts";
 import { unitRowsOf } from "../tensor/unit_rows.ts";
+import { nextTurn } from "../turn.ts";
 import type { Answers } from "./types.ts";
 
 /** Temperature of the vote. */
@@ -57,6 +58,7 @@ export async function nearestNeighbours(
       const similarities = (await product.data()) as Float32Array;
       product.dispose();
       throwIfFaulty();
+      await nextTurn();
       for (let i = 0; i < rows; i++) {
         const row = similarities.subarray(i * size, (i + 1) * size);
         const votes = neighbourVotes(row, bank.labels, k, classes, queries ? -1 : start + i);

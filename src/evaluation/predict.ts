@@ -3,6 +3,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { featureSize, type Pooling } from "../checkpoint/pooling.ts";
 import { throwIfFaulty } from "../tensor/faults.ts";
+import { nextTurn } from "../turn.ts";
 import { forward } from "../vit/forward.ts";
 import type {
   Classifier,
@@ -159,6 +160,7 @@ async function throughNetwork(
     const values = (await Promise.all(rows.map((one) => one.data()))) as Float32Array[];
     tf.dispose(rows);
     throwIfFaulty();
+    await nextTurn();
     await recorder?.done();
     const real = Math.min(batch, count - first);
     readers.forEach(({ take }, i) => {

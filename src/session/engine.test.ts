@@ -234,14 +234,13 @@ describe("the same run again", () => {
 });
 
 describe("stop, pause and resume", () => {
+  // As a person's stop comes: from outside, in a turn of the event loop of its own.
+  const stopFromOutside = (session: Session) => () => void setImmediate(() => session.stop());
+
   test("a stop while the probe looks at images cancels, and leaves model, data and the run before", async () => {
     const session = await withTarget();
     const kept = await session.train(recipe);
-    once(
-      session,
-      (event) => event.kind === "progress" && event.task === "probe",
-      () => void session.stop(),
-    );
+    once(session, (event) => event.kind === "progress" && event.task === "probe", stopFromOutside(session));
     // Another head, which has a start of its own to find.
     expect((await refusal(session.train({ ...recipe, head: "knn" }))).parts.code).toBe("cancelled");
     expect(await answersAnew(session, kept)).toEqual(answersOf(kept));
@@ -261,13 +260,22 @@ describe("stop, pause and resume", () => {
     expect((await session.train(recipe)).complete).toBe(true);
   });
 
-  test("a stop between steps keeps and measures what was learned", async () => {
+  test("a stop in the middle of measuring cancels it", async () => {
     const session = await withTarget();
+    const { final } = await session.train(recipe);
     once(
       session,
-      (event) => event.kind === "step" && event.report.step >= 1,
-      () => void session.stop(),
+      (event) => event.kind === "progress" && event.task === "evaluate",
+      stopFromOutside(session),
     );
+    const noGate = new Uint8Array(final.open.length);
+    expect((await refusal(session.adjust(noGate, 0.5))).parts.code).toBe("cancelled");
+    expect((await session.adjust(noGate, 0.5)).strength).toBe(0.5);
+  });
+
+  test("a stop between steps keeps and measures what was learned", async () => {
+    const session = await withTarget();
+    once(session, (event) => event.kind === "step" && event.report.step >= 1, stopFromOutside(session));
     const result = await session.train({ ...recipe, epochs: 20 });
     expect(result.complete).toBe(false);
     expect(result.steps).toBeGreaterThanOrEqual(1);

@@ -6,6 +6,7 @@ import { throwIfFaulty } from "../tensor/faults.ts";
 import { gelu } from "../tensor/gelu.ts";
 import { layerNorm } from "../tensor/layer_norm.ts";
 import { linear } from "../tensor/linear.ts";
+import { nextTurn } from "../turn.ts";
 import type { TextArchitecture } from "./types.ts";
 
 /** The tower's numbers, read when they are asked for; all row-major f32. */
@@ -71,6 +72,7 @@ async function encodeGroup(
       });
     }
     for (let i = 0; i < shape.layers; i++) {
+      await nextTurn();
       done(i);
       const layer = await loadLayer(weights, i);
       try {

@@ -7,6 +7,7 @@ import { softmaxCrossEntropy } from "../tensor/cross_entropy.ts";
 import { checkFinite } from "../tensor/faults.ts";
 import { linear } from "../tensor/linear.ts";
 import { outerSum } from "../tensor/low_rank.ts";
+import { nextTurn } from "../turn.ts";
 import { minimise } from "./lbfgs.ts";
 import type { HeadArrays } from "./types.ts";
 
@@ -106,6 +107,7 @@ class Fit {
     tf.dispose([weight, bias, logits, loss, gradient]);
     const values = await packed.data();
     packed.dispose();
+    await nextTurn();
     const result = Float64Array.from(values.subarray(0, size + this.#classes));
     let norm = 0;
     for (let i = 0; i < size; i++) {

@@ -9,6 +9,7 @@ import type { Adaptation } from "../adaptation/types.ts";
 import { Failure } from "../failure.ts";
 import { checkFinite, OutOfMemory } from "../tensor/faults.ts";
 import { allocatedBytes, guardMemory } from "../tensor/memory.ts";
+import { nextTurn } from "../turn.ts";
 import type { PixelSource, VitWeights } from "../vit/types.ts";
 import { chooseImages, EntryCache, fetchPixels, labelsOf, uploadPixels } from "./batches.ts";
 import { chooseKept, Teacher } from "./keep.ts";
@@ -141,7 +142,6 @@ class Loop implements Trainer {
   }
 
   async run(): Promise<boolean> {
-    const yielder = new Yielder();
     this.#clock.start();
     let next: { step: number; pixels: Promise<Pixels> } | null = null;
     try {
@@ -169,14 +169,13 @@ class Loop implements Trainer {
           await this.#clock.apart(async () => this.#hooks.onEpoch?.(epoch, this.step));
         }
         if (epochEnds && performance.now() - this.#lastGoodAt > snapshotEvery) await this.#remember();
-        await yielder.yield();
+        await nextTurn();
       }
       if (this.step % this.#reportEvery !== 0 && this.step < this.steps) await this.#report();
       await this.#reporting;
     } catch (error) {
       throw await this.#fallBack(error);
     } finally {
-      yielder.close();
       this.#forget();
     }
     return this.step === this.steps;
@@ -531,28 +530,6 @@ class Stopwatch {
     this.#since = now;
     this.#elsewhere = 0;
     return Math.max(seconds, 1e-6);
-  }
-}
-
-/** Lets messages in (pause, stop) between steps; a timer would cost 4 ms each time in a browser. */
-class Yielder {
-  readonly #channel = new MessageChannel();
-  #resume: (() => void) | null = null;
-
-  constructor() {
-    this.#channel.port1.onmessage = () => this.#resume?.();
-  }
-
-  yield(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#resume = resolve;
-      this.#channel.port2.postMessage(null);
-    });
-  }
-
-  close(): void {
-    this.#channel.port1.close();
-    this.#channel.port2.close();
   }
 }
 

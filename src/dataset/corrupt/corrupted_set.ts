@@ -1,5 +1,6 @@
 // A set made of another's pictures, each under every one of some corruptions: corruption by corruption, picture by
 // picture. Pictures are corrupted when they are asked for and kept while memory lasts.
+import { nextTurn } from "../../turn.ts";
 import { encodeBmp } from "../bmp.ts";
 import type { PixelStore } from "../pixels.ts";
 import type { DataIssue, ImageSet, Pixels } from "../types.ts";
@@ -70,8 +71,7 @@ export class CorruptedPixels implements Pixels {
     if (!source || name === undefined) throw new RangeError(`there is no picture ${index}`);
     const { height, width } = base;
     const image = { width, height, data: await base.pixels([source.index]) };
-    // A stop, a pause and a drawn frame get their turn between two pictures.
-    await new Promise((resume) => setTimeout(resume));
+    await nextTurn();
     const { data } = corrupt(image, name, this.#severity, source.path);
     if (this.#keptFrom === base && this.#keptBytes + data.length <= this.#cacheBytes) {
       this.#kept.set(index, data);
