@@ -218,6 +218,19 @@ onEveryBackend((backend) => {
     weights.dispose();
   });
 
+  it("sums up the sensitivity of hard-concrete gates from one reading to the next", async () => {
+    const weights = await loadFixtureNetwork(await networkFixture("deit"));
+    const adaptation = createAdaptation(weights, { ...base, method: "l0" });
+    const step = (values: number[]) => tf.tidy(() => adaptation.stepScores(tf.tensor1d(values), 0, 0.1));
+    step([0.5, -0.25, 0, -1]);
+    step([0.25, -0.75, 0, 0]);
+    expect((await adaptation.read(true)).sensitivity).toBeAllClose([0.375, 0.5, 0, 0.5], { atol: 1e-6 });
+    step([0.125, 0, -0.5, 0]);
+    expect((await adaptation.read()).sensitivity).toBeAllClose([0.125, 0, 0.5, 0], { atol: 1e-6 });
+    adaptation.dispose();
+    weights.dispose();
+  });
+
   it("restores a snapshot to the bit and refuses one that does not fit", async () => {
     const weights = await loadFixtureNetwork(await networkFixture("deit"));
     const adaptation = createAdaptation(weights, base);

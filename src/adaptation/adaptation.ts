@@ -14,6 +14,7 @@ import type { EffectiveWeights, LayerWeights, Position, Site, VitWeights } from 
 import type { SiteChange } from "./change.ts";
 import { doraChange } from "./dora_change.ts";
 import {
+  beginSensitivity,
   createScores,
   disposeScores,
   indicatorOf,
@@ -368,6 +369,7 @@ class GatedAdaptation implements Adaptation {
   /** A step of the logits. */
   #stepLogits(gradient: tf.Tensor1D, lambda: number, learningRate: number): void {
     const { values, velocity, sensitivity } = this.#scores;
+    beginSensitivity(this.#scores);
     const slope = logitGradient(values, this.#noise, gradient, lambda);
     tf.tidy(() => {
       const moved = tf.add(tf.mul(velocity, scoreMomentum), slope) as tf.Tensor1D;

@@ -77,6 +77,11 @@ export function disposeScores(scores: Scores): void {
   tf.dispose([scores.values, scores.velocity, scores.sensitivity]);
 }
 
+/** Before a step: forgets the mean that was read, so that the sum starts with this step. */
+export function beginSensitivity(scores: Scores): void {
+  if (scores.steps === 0) tf.tidy(() => scores.sensitivity.assign(tf.zerosLike(scores.sensitivity)));
+}
+
 /**
  * One step of the scores.
  * @param gradient dL/ds of the task, [gates]; stays the caller's
@@ -88,7 +93,7 @@ export function stepScores(
   lambda: number,
   learningRate: number,
 ): void {
-  if (scores.steps === 0) tf.tidy(() => scores.sensitivity.assign(tf.zerosLike(scores.sensitivity)));
+  beginSensitivity(scores);
   stepGateScores(scores, gradient, { lambda, learningRate, momentum: scoreMomentum });
   scores.steps += 1;
 }
