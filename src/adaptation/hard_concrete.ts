@@ -11,7 +11,10 @@ const zeta = 1.1;
 const logOdds = beta * Math.log(-gamma / zeta);
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
-/** Every logit's start: a gate is dropped one time in ten. Ours; TAPS has no such gate, and the paper's range from 0.2. */
+/**
+ * Every logit's start: a dropout rate of 0.1 as the paper initialises by it, σ(a) = 1 - rate, with which a gate is 0 one
+ * time in 45. Ours; TAPS has no such gate, and the paper's rates range from 0.2.
+ */
 export const logitStart = Math.log(0.9 / 0.1);
 /** The logit at which the gate without noise comes to rest at 0. */
 export const logitClosed = Math.log(-gamma / zeta);
