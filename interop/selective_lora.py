@@ -4,8 +4,8 @@ For any transformers ViTForImageClassification (or a distilled DeiT): a change o
 each matrix under a gate g = 1[s >= tau] that opens or closes a block, a layer or a matrix. Straight-through gradient
 to the score s, penalty lambda * mean|s| after a warm-up, and at the end a settling phase in which the gates are
 frozen and only open blocks and the classifier learn. With a budget the k highest scores are open instead, k falling
-from all of them to the budget on a cubic curve between warm-up and settling, and there is no penalty. Method after TAPS (arXiv 2203.16708) and its LoRA form
-(arXiv 2501.15377); score start 0.15 and tau 0.1 are TAPS's.
+from all of them to the budget on a cubic curve between warm-up and settling, and there is no penalty. Method after
+TAPS (arXiv 2203.16708) and its LoRA form (arXiv 2501.15377); score start 0.15 and tau 0.1 are TAPS's.
 
 `method` says what the change is and how it is gated: "selective" (LoRA), "taps" (a matrix of the weight's shape), "dora"
 (arXiv 2402.09353, gated as a whole), "l0" (LoRA under hard-concrete gates, arXiv 1712.01312), "lora" (every gate open and
