@@ -8,6 +8,39 @@
 export const nextTurn: () => Promise<void> =
   typeof setImmediate === "function" ? () => new Promise((resolve) => setImmediate(resolve)) : byMessage();
 
+/** Work that yields between its parts: where a turn may be taken, or the work be given up and what it holds be freed. */
+export type InParts<T> = Generator<void, T, void>;
+
+/** Milliseconds that work in parts may take before others have a turn. */
+const TURN_EVERY = 40;
+
+/** Does work in parts to its end, with no turn for anyone. */
+export function atOnce<T>(work: InParts<T>): T {
+  let part = work.next();
+  while (!part.done) part = work.next();
+  return part.value;
+}
+
+/**
+ * Does work in parts and lets what waits have its turn whenever it has worked for a while.
+ * @param goOn asked after each turn; throws to give the work up, which then frees what it holds (`finally`)
+ */
+export async function inTurns<T>(work: InParts<T>, goOn?: () => void): Promise<T> {
+  let since = performance.now();
+  for (let part = work.next(); ; part = work.next()) {
+    if (part.done) return part.value;
+    if (performance.now() - since < TURN_EVERY) continue;
+    await nextTurn();
+    try {
+      goOn?.();
+    } catch (error) {
+      work.return(undefined as never);
+      throw error;
+    }
+    since = performance.now();
+  }
+}
+
 function byMessage(): () => Promise<void> {
   const { port1, port2 } = new MessageChannel();
   const waiting: (() => void)[] = [];

@@ -3,8 +3,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { featureSize, type Pooling } from "../checkpoint/pooling.ts";
 import { throwIfFaulty } from "../tensor/faults.ts";
-import { nextTurn } from "../turn.ts";
-import { forward } from "../vit/forward.ts";
+import { inTurns, nextTurn } from "../turn.ts";
+import { forwardInParts } from "../vit/forward.ts";
 import type {
   Classifier,
   EffectiveWeights,
@@ -149,12 +149,17 @@ async function throughNetwork(
     const input: ForwardInput = start
       ? { ...start, batch }
       : { pixels: tf.tensor4d(padded, [batch, size, size, 3], "int32") };
-    const { features } = forward(weights, input, effective, {
+    const work = forwardInParts(weights, input, effective, {
       pooling: wanted.pooling,
       dist: wanted.dist,
       onEntry: recorder?.onEntry,
     });
-    ("pixels" in input ? input.pixels : input.entry).dispose();
+    let features: Features;
+    try {
+      ({ features } = await inTurns(work, () => onProgress?.(first, count)));
+    } finally {
+      ("pixels" in input ? input.pixels : input.entry).dispose();
+    }
     const rows = readers.map(({ read }) => read(features));
     features.dispose();
     const values = (await Promise.all(rows.map((one) => one.data()))) as Float32Array[];

@@ -19,6 +19,7 @@ import type {
   Role,
 } from "../checkpoint/types.ts";
 import { Failure } from "../failure.ts";
+import { nextTurn } from "../turn.ts";
 import { timmConfig, transformersConfig } from "./config.ts";
 import { openClipConfig, openClipWeights } from "./open_clip.ts";
 
@@ -39,13 +40,15 @@ export interface MergedModel {
  * to the dtype of the source. Without a new head the source's own is kept. DeiT's distillation head is left out: the
  * exported network answers from the CLS token alone. Throws Failure when a change does not fit, is not finite, or
  * overflows F16. With a pooling that the family's library does not compute in its own classifier, the model keeps the
- * names and the class of the source, all of its tensors, and the classifier is a file of its own.
+ * names and the class of the source, all of its tensors, and the classifier is a file of its own. `onProgress` hears of
+ * tensors done and in all, and may throw to cancel.
  */
 export async function writeMerged(
   checkpoint: Model,
   changes: ReadonlyMap<Role, Float32Array<ArrayBuffer>>,
   labels: readonly string[],
   pooling: Pooling = checkpoint.architecture.pooling,
+  onProgress?: (done: number, total: number) => void,
 ): Promise<MergedModel> {
   const { source, architecture, preprocessing } = checkpoint;
   const features = featureSize(architecture, pooling);
@@ -71,7 +74,9 @@ export async function writeMerged(
   const grid = writtenGrid(checkpoint);
   const tensors: NamedTensor[] = [];
   let changed = 0;
-  for (const tensor of source.tensors) {
+  for (const [done, tensor] of source.tensors.entries()) {
+    onProgress?.(done, source.tensors.length);
+    await nextTurn();
     const { name, dtype, file, pieces, carried } = tensor;
     if ((pieces.length === 0 && !carried) || pieces.some(({ role }) => role.startsWith("head"))) continue;
     const under = isUnder(tensor, checkpoint);

@@ -10,6 +10,8 @@ export interface RunControl {
   pause(): void;
   resume(): void;
   stop(): void;
+  /** Whether a stop was asked for. */
+  readonly stopping: boolean;
   /** The run at the next boundary between steps, paused or not; null when none comes any more. */
   save(): Promise<SavedRun | null>;
   /** Awaited between steps; resolves late while paused. `onHold` hears of a pause and its end. */
@@ -49,6 +51,9 @@ export function createRunControl(): RunControl {
     },
     start(save) {
       saver = save;
+    },
+    get stopping() {
+      return stopped;
     },
     pause() {
       held ??= new Promise((resolve) => {

@@ -13,6 +13,7 @@ import { type Backend, openBackend } from "../tensor/backend.ts";
 import { throwIfFaulty } from "../tensor/faults.ts";
 import { fitsHalves } from "../tensor/frozen_matrix.ts";
 import { type OpenedText, openText } from "../text/tower.ts";
+import { nextTurn } from "../turn.ts";
 import type { VitWeights } from "../vit/types.ts";
 import { layerMatrices, loadVit, mayBeHalves } from "../vit/weights.ts";
 import { createRunControl, type RunControl } from "./control.ts";
@@ -169,10 +170,11 @@ export function createEngine(decode: DecodeImage): Session {
   }
 
   /** The network on the device, uploading it the first time. */
-  async function network(): Promise<VitWeights> {
+  async function network(job: Job): Promise<VitWeights> {
     const loaded = needModel();
     await device();
-    const { architecture, preprocessing, read } = loaded.checkpoint;
+    const { architecture, preprocessing } = loaded.checkpoint;
+    const read = readerOf(loaded.checkpoint, job.progress("model", "Loading the network onto the device"));
     loaded.weights ??= await loadVit(architecture, preprocessing, read);
     return loaded.weights;
   }
@@ -245,7 +247,7 @@ export function createEngine(decode: DecodeImage): Session {
     const { checkpoint, text, fingerprint } = needModel();
     const target = needTarget();
     for (const set of sets.values()) await preparePixels(set, job);
-    const weights = await network();
+    const weights = await network(job);
     const all = measuredSets(sets.values());
     const kept = [...sets.values()].filter((set) => set.role === "keep");
     return { weights, checkpoint, text, fingerprint, target, sets: all, kept, recipe: valid, job };
@@ -402,7 +404,7 @@ export function createEngine(decode: DecodeImage): Session {
           });
         }
         await preparePixels(set, job);
-        const input = { weights: await network(), checkpoint, text, recipe: validRecipe(recipe), job };
+        const input = { weights: await network(job), checkpoint, text, recipe: validRecipe(recipe), job };
         return evaluateSet(input, set, head);
       }),
 
@@ -485,27 +487,23 @@ export function createEngine(decode: DecodeImage): Session {
         const trained = needRun();
         const { checkpoint } = needModel();
         const target = needTarget();
-        const tick = job.progress("export", "Merging");
-        tick(0, 3);
         const changes = await trained.trainer.adaptation.merge(trained.applied);
         const head = await trained.trainer.head(trained.applied.strength);
         changes.set("head.weight", head.weight);
         changes.set("head.bias", head.bias);
-        tick(1, 3);
         const written = await writeMerged(
           checkpoint,
           changes,
           target.images.classes,
           trained.network.pooling,
+          job.progress("export", "Merging"),
         );
-        tick(2, 3);
         // The file itself is opened and scored before it is offered, so that what is taken home is what was measured.
         const again = await readBack(written.files, checkpoint);
-        const weights = await loadVit(again.architecture, again.preprocessing, again.read);
+        const read = readerOf(again, job.progress("export", "Opening the file"));
+        const weights = await loadVit(again.architecture, again.preprocessing, read);
         try {
-          const check = await measureTarget(weights, trained, job);
-          tick(3, 3);
-          return { ...written, check };
+          return { ...written, check: await measureTarget(weights, trained, job) };
         } finally {
           weights.dispose();
         }
@@ -529,6 +527,16 @@ export function createEngine(decode: DecodeImage): Session {
   function needRun(): Run {
     return need(run, "Nothing has been trained yet.", "Start a run first.");
   }
+}
+
+/** Reads a checkpoint's tensors, says how many it has read, and ends when the job is cancelled. */
+function readerOf({ roles, read }: Checkpoint, tick: Tick): Checkpoint["read"] {
+  let done = 0;
+  return async (role) => {
+    tick(done++, roles.size);
+    await nextTurn();
+    return read(role);
+  };
 }
 
 /** Opens an exported model; what its files have no place for (timm's heads, OpenCLIP's activation) is answered as used. */

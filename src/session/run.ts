@@ -150,9 +150,10 @@ export async function trainRun(input: RunInput): Promise<Run> {
       onNotice: (text) => job.emit({ kind: "notice", text }),
       onFrame: (frame) => job.emit({ kind: "gates", frame }),
       onEpoch: async (epoch, step) => {
-        const point = await liveAccuracy(network, live, trainer, epoch, step);
-        job.emit({ kind: "accuracy", point });
+        const point = await liveAccuracy(network, live, trainer, { epoch, step }, () => control.stopping);
+        if (point) job.emit({ kind: "accuracy", point });
       },
+      stopping: () => control.stopping,
       between: () =>
         control.between((held) => job.emit({ kind: "status", status: held ? "paused" : "training" })),
     },
@@ -581,24 +582,30 @@ function thinAccuracy(network: Network, { set, chosen }: Question, all: readonly
   return picked.length === 0 ? 0 : right / picked.length;
 }
 
-/** A point of the live curves. */
+/** A point of the live curves; null where a stop comes first, after which everything is measured anyway. */
 async function liveAccuracy(
   network: Network,
   live: readonly LiveSet[],
   trainer: Trainer,
-  epoch: number,
-  step: number,
-): Promise<AccuracyPoint> {
+  at: { epoch: number; step: number },
+  stopping: () => boolean,
+): Promise<AccuracyPoint | null> {
+  const tick = () => {
+    if (stopping()) throw cancelled("Measuring");
+  };
   const head = await trainer.head();
   const effective = trainer.adaptation.effective();
   try {
     const standing = { effective, head, banks: new Map() };
     const points: AccuracyPoint["sets"] = [];
     for (const { question, before } of live) {
-      const { id, role, name, accuracy } = await answer(network, question, standing);
+      const { id, role, name, accuracy } = await answer(network, question, standing, tick);
       points.push({ id, role, name, accuracy, before });
     }
-    return { epoch, step, sets: points };
+    return { ...at, sets: points };
+  } catch (error) {
+    if (stopping() && Failure.from(error).parts.code === "cancelled") return null;
+    throw error;
   } finally {
     effective.dispose();
   }

@@ -3,6 +3,7 @@
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
+import { atOnce, type InParts, inTurns } from "../turn.ts";
 import { asFailure, OutOfMemory, throwIfFaulty } from "./faults.ts";
 import { releaseFreeBuffers } from "./webgpu/adopt.ts";
 import { flush } from "./webgpu/program.ts";
@@ -22,13 +23,18 @@ export function allocatedBytes(): number {
 }
 
 /**
- * Runs work and waits until the device has found memory for all of it. When it has not, every tensor the work made is
- * freed; variables that it changed are the caller's to set back.
- * @param work returns one tensor, which stays, and makes no other that outlives it unless by `tf.keep`
+ * Runs work and waits until the device has found memory for all of it. When it has not, or the work is given up, every
+ * tensor that it made is freed; variables that it changed are the caller's to set back.
+ * @param work returns one tensor, which stays, and makes no other that outlives it unless by `tf.keep`; nobody else may
+ *   make tensors meanwhile
+ * @param goOn asked between its parts, where the device computes in this thread; throws to give it up
  * @throws OutOfMemory
  */
-export async function guardMemory<T extends tf.Tensor>(work: () => T): Promise<T> {
-  if (tf.getBackend() !== "webgpu") return tf.tidy(work);
+export async function guardMemory<T extends tf.Tensor>(
+  work: () => InParts<T>,
+  goOn?: () => void,
+): Promise<T> {
+  if (tf.getBackend() !== "webgpu") return tidyInTurns(work(), goOn);
   const backend = tf.backend() as WebGPUBackend;
   const { device } = backend;
   device.pushErrorScope("validation");
@@ -36,7 +42,7 @@ export async function guardMemory<T extends tf.Tensor>(work: () => T): Promise<T
   let result: T | null = null;
   let thrown: unknown = null;
   try {
-    result = tf.tidy(work);
+    result = tf.tidy(() => atOnce(work()));
   } catch (error) {
     thrown = error;
   }
@@ -56,6 +62,19 @@ export async function guardMemory<T extends tf.Tensor>(work: () => T): Promise<T
     throw asFailure(validation);
   }
   return result as T;
+}
+
+/** `tf.tidy` around work that lets others have their turn. */
+async function tidyInTurns<T extends tf.Tensor>(work: InParts<T>, goOn?: () => void): Promise<T> {
+  const engine = tf.engine();
+  engine.startScope("guarded");
+  let result: T | undefined;
+  try {
+    result = await inTurns(work, goOn);
+    return result;
+  } finally {
+    engine.endScope(result);
+  }
 }
 
 /** Makes WASM's allocator say when it has no memory left; tfjs would go on and write over the heap's first bytes. */

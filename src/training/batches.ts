@@ -2,7 +2,8 @@
 // and index, so a run can be taken up at any step. Every batch has the same shape; a short one is padded and masked.
 import * as tf from "@tensorflow/tfjs-core";
 import { random, seedFor } from "../random.ts";
-import { entryOf, tokensPerImage } from "../vit/forward.ts";
+import type { InParts } from "../turn.ts";
+import { entryInParts, tokensPerImage } from "../vit/forward.ts";
 import type { ForwardInput, PixelSource, VitWeights } from "../vit/types.ts";
 import type { Schedule } from "./schedule.ts";
 import type { TrainingRecipe } from "./types.ts";
@@ -74,8 +75,8 @@ export class EntryCache {
   }
 
   /** Runs the frozen layers on a batch and remembers what came out. */
-  fill(chosen: readonly number[], pixels: tf.Tensor4D): void {
-    const entry = entryOf(this.#weights, pixels, null, this.layer);
+  *fill(chosen: readonly number[], pixels: tf.Tensor4D): InParts<void> {
+    const entry = yield* entryInParts(this.#weights, pixels, null, this.layer);
     const tokens = tokensPerImage(this.#weights);
     chosen.forEach((index, i) => {
       if (this.#rows.has(index)) return;

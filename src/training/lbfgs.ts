@@ -14,12 +14,17 @@ const rounding = 1e-6;
 /**
  * Minimises `evaluate` from `start`.
  * @param tolerance ends when no entry of the gradient is larger
+ * @param onIteration called before each; may throw to cancel
  * @returns the point and how many evaluations it took
  */
 export async function minimise(
   evaluate: (x: Float64Array) => Promise<Evaluated>,
   start: Float64Array,
-  { iterations, tolerance }: { iterations: number; tolerance: number },
+  {
+    iterations,
+    tolerance,
+    onIteration,
+  }: { iterations: number; tolerance: number; onIteration?: (iteration: number) => void },
 ): Promise<{ x: Float64Array; value: number; evaluations: number }> {
   let x = start;
   let here = await evaluate(x);
@@ -27,6 +32,7 @@ export async function minimise(
   const steps: { s: Float64Array; y: Float64Array; rho: number }[] = [];
   for (let iteration = 0; iteration < iterations; iteration++) {
     if (largest(here.gradient) <= tolerance) break;
+    onIteration?.(iteration);
     const direction = descent(here.gradient, steps);
     const slope = dot(direction, here.gradient);
     // Without curvature known yet, a step of length at most 1.

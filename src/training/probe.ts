@@ -13,6 +13,13 @@ import type { HeadArrays } from "./types.ts";
 
 /** Tried from strong to weak, each from where the one before ended. */
 export const l2Grid = [1, 0.1, 0.01, 0.001, 0.0001] as const;
+/** Most iterations of a fit; it ends earlier where the gradient is as good as 0. */
+const ITERATIONS = 200;
+/** Multiplications that features and classifier may take at once, so that the longest product lasts some 0.1 s on a CPU. */
+const PRODUCT = 2 ** 31;
+/** Numbers that this thread may go through without a turn for others. */
+const NUMBERS = 2 ** 23;
+
 /** Used where there is no validation split to choose by. */
 export const usualL2 = 0.01;
 
@@ -32,7 +39,7 @@ export interface Probe {
 /**
  * Minimises mean cross-entropy + l2/2·‖W‖² (bias free) over standardised features. The L2 is the one of the grid with
  * the best validation accuracy, then the lowest validation loss.
- * @param onProgress fits done and fits in all; may throw to cancel
+ * @param onProgress iterations done and the most there can be; may throw to cancel
  * @throws Failure "bad-data" without training features
  */
 export async function linearProbe(
@@ -50,21 +57,36 @@ export async function linearProbe(
     });
   }
   const width = train.features.length / count;
-  const { mean, deviation } = moments(train.features, width);
-  const standard = train.features.map((value, i) => (value - mean[i % width]!) / deviation[i % width]!);
-  const fit = new Fit(standard, train.labels, width, classes);
   const held = validation && validation.labels.length > 0 ? validation : null;
   const grid = held ? l2Grid : [usualL2];
+  const total = grid.length * ITERATIONS;
+  onProgress?.(0, total);
+  const { mean, deviation } = await moments(train.features, width);
+  const standard = new Float32Array(train.features.length);
+  await byRows(count, width, (i) => {
+    for (let d = 0, at = i * width; d < width; d++, at++)
+      standard[at] = (train.features[at]! - mean[d]!) / deviation[d]!;
+  });
+  const fit = new Fit(standard, train.labels, width, classes);
   let point = new Float64Array(classes * (width + 1));
   let best: { probe: Probe; loss: number } | null = null;
   try {
     for (const [done, l2] of grid.entries()) {
-      onProgress?.(done, grid.length);
-      const found = await minimise((x) => fit.evaluate(x, l2), point, { iterations: 200, tolerance: 2e-5 });
+      let reached = 0;
+      const tick = (iteration = reached) => {
+        reached = iteration;
+        onProgress?.(done * ITERATIONS + iteration, total);
+      };
+      tick();
+      const found = await minimise((x) => fit.evaluate(x, l2, tick), point, {
+        iterations: ITERATIONS,
+        tolerance: 2e-5,
+        onIteration: tick,
+      });
       checkFinite(found.value, "linear probe");
       point = found.x as Float64Array<ArrayBuffer>;
       const head = unstandardise(point, width, classes, mean, deviation);
-      const judged = held ? judge(head, held) : { accuracy: null, loss: 0 };
+      const judged = held ? await judge(head, held, tick) : { accuracy: null, loss: 0 };
       const better =
         best === null ||
         (judged.accuracy as number) > (best.probe.validation as number) ||
@@ -74,64 +96,114 @@ export async function linearProbe(
   } finally {
     fit.dispose();
   }
-  onProgress?.(grid.length, grid.length);
+  onProgress?.(total, total);
   return (best as NonNullable<typeof best>).probe;
 }
 
-/** Value and gradient on the device; x is W [C, D] then b [C]. */
-class Fit {
-  readonly #features: tf.Tensor2D;
-  readonly #labels: tf.Tensor1D;
-  readonly #weights: tf.Tensor1D;
+/** Images that go through the classifier at once. */
+interface Part {
+  features: tf.Tensor2D;
+  labels: tf.Tensor1D;
+  weights: tf.Tensor1D;
+}
+
+/** Mean cross-entropy + l2/2·‖W‖² and its gradient, on the device; x is W [C, D] then b [C]. */
+export class Fit {
+  readonly #parts: Part[] = [];
+  readonly #count: number;
   readonly #width: number;
   readonly #classes: number;
 
-  constructor(features: Float32Array, labels: Int32Array, width: number, classes: number) {
-    this.#features = tf.tensor2d(features, [labels.length, width]);
-    this.#labels = tf.tensor1d(labels, "int32");
-    this.#weights = tf.ones([labels.length]);
+  /** @param atOnce multiplications that a part of the images may take */
+  constructor(
+    features: Float32Array,
+    labels: Int32Array,
+    width: number,
+    classes: number,
+    atOnce: number = PRODUCT,
+  ) {
+    this.#count = labels.length;
     this.#width = width;
     this.#classes = classes;
+    const rows = Math.max(1, Math.floor(atOnce / (width * classes)));
+    for (let from = 0; from < labels.length; from += rows) {
+      const own = labels.subarray(from, from + rows);
+      const values = features.subarray(from * width, (from + own.length) * width);
+      this.#parts.push({
+        features: tf.tensor2d(values, [own.length, width]),
+        labels: tf.tensor1d(own, "int32"),
+        weights: tf.ones([own.length]),
+      });
+    }
   }
 
-  async evaluate(x: Float64Array, l2: number): Promise<{ value: number; gradient: Float64Array }> {
+  /** @param goOn asked after each part; throws to cancel */
+  async evaluate(
+    x: Float64Array,
+    l2: number,
+    goOn: () => void,
+  ): Promise<{ value: number; gradient: Float64Array }> {
     const size = this.#classes * this.#width;
     const weight = tf.tensor2d(Float32Array.from(x.subarray(0, size)), [this.#classes, this.#width]);
     const bias = tf.tensor1d(Float32Array.from(x.subarray(size)));
-    const logits = linear(this.#features, weight, bias);
-    const { loss, gradient } = softmaxCrossEntropy(logits, this.#labels, this.#weights, 0);
-    const packed = tf.tidy(() => {
-      const slope = outerSum(gradient, this.#features);
-      return tf.concat1d([tf.reshape(slope, [size]), tf.sum(gradient, 0), tf.reshape(loss, [1])]);
-    });
-    tf.dispose([weight, bias, logits, loss, gradient]);
-    const values = await packed.data();
-    packed.dispose();
-    await nextTurn();
-    const result = Float64Array.from(values.subarray(0, size + this.#classes));
+    const sums = new Float64Array(size + this.#classes + 1);
+    try {
+      for (const { features, labels, weights } of this.#parts) {
+        const logits = linear(features, weight, bias);
+        const { loss, gradient } = softmaxCrossEntropy(logits, labels, weights, 0);
+        const packed = tf.tidy(() => {
+          const slope = outerSum(gradient, features);
+          return tf.concat1d([tf.reshape(slope, [size]), tf.sum(gradient, 0), tf.reshape(loss, [1])]);
+        });
+        tf.dispose([logits, loss, gradient]);
+        const values = await packed.data();
+        packed.dispose();
+        await nextTurn();
+        goOn();
+        // A part's mean counts as its share of the images.
+        const share = labels.size / this.#count;
+        for (let i = 0; i < sums.length; i++) sums[i] = sums[i]! + share * values[i]!;
+      }
+    } finally {
+      tf.dispose([weight, bias]);
+    }
+    const result = sums.slice(0, size + this.#classes);
     let norm = 0;
     for (let i = 0; i < size; i++) {
       norm += x[i]! * x[i]!;
       result[i] = result[i]! + l2 * x[i]!;
     }
-    return { value: values[size + this.#classes]! + (l2 / 2) * norm, gradient: result };
+    return { value: sums[size + this.#classes]! + (l2 / 2) * norm, gradient: result };
   }
 
   dispose(): void {
-    tf.dispose([this.#features, this.#labels, this.#weights]);
+    for (const { features, labels, weights } of this.#parts) tf.dispose([features, labels, weights]);
+  }
+}
+
+/** Calls `work` with every row's index, and lets others have a turn before it has gone through too many numbers. */
+async function byRows(count: number, perRow: number, work: (row: number) => void): Promise<void> {
+  const rows = Math.max(1, Math.floor(NUMBERS / perRow));
+  for (let i = 0; i < count; i++) {
+    if (i > 0 && i % rows === 0) await nextTurn();
+    work(i);
   }
 }
 
 /** Per-column mean and (biased) standard deviation in f64; a constant column counts as deviation 1e-6. */
-function moments(features: Float32Array, width: number): { mean: Float64Array; deviation: Float64Array } {
+async function moments(
+  features: Float32Array,
+  width: number,
+): Promise<{ mean: Float64Array; deviation: Float64Array }> {
   const count = features.length / width;
   const mean = new Float64Array(width);
   const square = new Float64Array(width);
-  features.forEach((value, i) => {
-    mean[i % width] = mean[i % width]! + value / count;
+  await byRows(count, width, (i) => {
+    for (let d = 0; d < width; d++) mean[d] = mean[d]! + features[i * width + d]! / count;
   });
-  features.forEach((value, i) => {
-    square[i % width] = square[i % width]! + (value - mean[i % width]!) ** 2 / count;
+  await byRows(count, width, (i) => {
+    for (let d = 0; d < width; d++)
+      square[d] = square[d]! + (features[i * width + d]! - mean[d]!) ** 2 / count;
   });
   return { mean, deviation: square.map((value) => Math.max(1e-6, Math.sqrt(value))) };
 }
@@ -158,16 +230,19 @@ function unstandardise(
   return { weight, bias, classes };
 }
 
-/** Accuracy and mean cross-entropy in f64. */
-function judge(
+/** Accuracy and mean cross-entropy in f64. @param goOn asked along the way; throws to cancel */
+async function judge(
   { weight, bias, classes }: HeadArrays,
   { features, labels }: LabelledFeatures,
-): { accuracy: number; loss: number } {
+  goOn: () => void,
+): Promise<{ accuracy: number; loss: number }> {
   const width = weight.length / classes;
   const logits = new Float64Array(classes);
   let correct = 0;
   let loss = 0;
-  labels.forEach((label, i) => {
+  await byRows(labels.length, width * classes, (i) => {
+    const label = labels[i]!;
+    if (i % 256 === 0) goOn();
     for (let c = 0; c < classes; c++) {
       let sum = bias[c]!;
       for (let d = 0; d < width; d++) sum += weight[c * width + d]! * features[i * width + d]!;

@@ -4,7 +4,8 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import { traitsOf } from "../adaptation/methods.ts";
 import { random, seedFor } from "../random.ts";
-import { forward } from "../vit/forward.ts";
+import { inTurns } from "../turn.ts";
+import { forwardInParts } from "../vit/forward.ts";
 import type { Kept, KeptLayer, Site } from "../vit/types.ts";
 import type { Learner } from "./step.ts";
 import type { TrainingRecipe } from "./types.ts";
@@ -49,10 +50,9 @@ export async function measuredRanks(
   if (select !== "output") return null;
   const pixels = await upload(sample);
   const effective = adaptation.effective();
-  const { features, kept } = forward(weights, { pixels }, effective, {
-    pooling,
-    keepFrom: { layer: 0, site: "entry" },
-  });
+  const { features, kept } = await inTurns(
+    forwardInParts(weights, { pixels }, effective, { pooling, keepFrom: { layer: 0, site: "entry" } }),
+  );
   try {
     return await adaptation.outputNorms((layer, site) => inputOf(kept as Kept, layer, site));
   } finally {

@@ -8,8 +8,9 @@ import { type CrossEntropy, softmaxCrossEntropy } from "../tensor/cross_entropy.
 import { linear, linearInputGradient } from "../tensor/linear.ts";
 import type { Trainables } from "../tensor/trainables.ts";
 import { unitRows, unitRowsInputGradient } from "../tensor/unit_rows.ts";
-import { backward } from "../vit/backward.ts";
-import { forward } from "../vit/forward.ts";
+import { atOnce, type InParts } from "../turn.ts";
+import { backwardInParts } from "../vit/backward.ts";
+import { forwardInParts } from "../vit/forward.ts";
 import type { ForwardInput, SiteVisitor, VitWeights } from "../vit/types.ts";
 import { adapterRate, rateFactor, type Schedule } from "./schedule.ts";
 import type { TrainingRecipe } from "./types.ts";
@@ -61,12 +62,16 @@ const headIndices = { both: [0, 1], weight: [0], nothing: [] } as const;
  * @param onPhase hears of each phase as it begins
  * @returns the batch's cross-entropy before the update, still on the device; the caller disposes it
  */
-export function trainStep(
+export const trainStep = (...asked: Parameters<typeof trainInParts>): tf.Scalar =>
+  atOnce(trainInParts(...asked));
+
+/** `trainStep`, half a layer at a time. Given up before its end, nothing has learned anything. */
+export function* trainInParts(
   learner: Learner,
   batch: StepBatch | readonly StepBatch[],
   at: number,
   onPhase?: (phase: StepPhase) => void,
-): tf.Scalar {
+): InParts<tf.Scalar> {
   const { adaptation, head, optimiser, recipe, schedule } = learner;
   onPhase?.("weights");
   const parts = Array.isArray(batch) ? (batch as readonly StepBatch[]) : [batch as StepBatch];
@@ -75,13 +80,24 @@ export function trainStep(
   const weightOf = (which: readonly StepBatch[]) =>
     which.reduce((sum, { mask }) => sum + mask.reduce((own, weight) => own + weight, 0), 0);
   const labelled = weightOf(parts.filter(({ labels }) => labels !== null));
-  const whole = weightOf(parts);
-  const losses = parts.flatMap((part) =>
-    collectBatch(learner, step, part, { ofLabelled: weightOf([part]) / labelled, ofAll: 1 / whole }, onPhase),
-  );
+  const images = weightOf(parts);
+  const losses: tf.Scalar[] = [];
+  let whole = false;
+  try {
+    for (const part of parts) {
+      const shares = { ofLabelled: weightOf([part]) / labelled, ofAll: 1 / images };
+      losses.push(...(yield* collectBatch(learner, step, part, shares, onPhase)));
+    }
+    whole = true;
+  } finally {
+    step.effective.dispose();
+    if (!whole) {
+      tf.dispose(losses);
+      optimiser.discard();
+    }
+  }
   const loss = losses.length === 1 ? (losses[0] as tf.Scalar) : (tf.addN(losses) as tf.Scalar);
   if (losses.length > 1) tf.dispose(losses);
-  step.effective.dispose();
 
   const scoreGradient = step.scoreGradient();
   const count = adaptation.parameters.length;
@@ -107,17 +123,17 @@ export function trainStep(
  * @param shares its weight in the mean loss of the images with a class, and that of one image of all
  * @returns its share of the cross-entropy; none where its images have no class
  */
-function collectBatch(
+function* collectBatch(
   learner: Learner,
   step: AdaptationStep,
   batch: StepBatch,
   shares: { ofLabelled: number; ofAll: number },
   onPhase?: (phase: StepPhase) => void,
-): tf.Scalar[] {
+): InParts<tf.Scalar[]> {
   const { weights, pooling, head, keep } = learner;
   const { unit = false } = head;
   onPhase?.("forward");
-  const { features, kept } = forward(weights, batch.input, step.effective, {
+  const { features, kept } = yield* forwardInParts(weights, batch.input, step.effective, {
     pooling,
     keepFrom: step.keepFrom,
     keepInput: step.keepInput,
@@ -127,6 +143,7 @@ function collectBatch(
   const seen = unit ? unitRows(features.pooled) : features.pooled.clone();
   const slopes: tf.Tensor2D[] = [];
   const losses: tf.Scalar[] = [];
+  const distances: tf.Scalar[] = [];
   if (batch.labels) {
     const { loss, gradient } = classLoss(learner, seen, batch.labels, mask, shares.ofLabelled);
     losses.push(loss);
@@ -140,9 +157,9 @@ function collectBatch(
   if (keep && batch.teacher) {
     const weighted = tf.mul(mask, shares.ofAll) as tf.Tensor1D;
     const { loss, gradient } = cosineDistance(features.pooled, batch.teacher, weighted);
-    tf.tidy(() => keep.total.assign(tf.add(keep.total, loss)));
+    distances.push(loss);
     slopes.push(tf.mul(gradient, keep.weight) as tf.Tensor2D);
-    tf.dispose([weighted, loss, gradient]);
+    tf.dispose([weighted, gradient]);
   }
   if (kept) {
     const dpooled =
@@ -153,11 +170,22 @@ function collectBatch(
       step.visit(...site);
       onPhase?.("backward");
     };
-    const dx = backward(weights, kept, dpooled, step.effective, visit, step.visitRest);
-    if (dx) step.visitEntry?.(batch.input, dx);
-    tf.dispose(dx ? [dpooled, dx] : [dpooled]);
+    let whole = false;
+    try {
+      const dx = yield* backwardInParts(weights, kept, dpooled, step.effective, visit, step.visitRest);
+      if (dx) step.visitEntry?.(batch.input, dx);
+      dx?.dispose();
+      whole = true;
+    } finally {
+      dpooled.dispose();
+      if (!whole) {
+        tf.dispose([mask, seen, ...slopes, ...losses, ...distances]);
+        features.dispose();
+      }
+    }
   }
-  tf.dispose([mask, seen, ...slopes]);
+  for (const distance of distances) tf.tidy(() => keep?.total.assign(tf.add(keep.total, distance)));
+  tf.dispose([mask, seen, ...slopes, ...distances]);
   features.dispose();
   onPhase?.("update");
   learner.optimiser.endBatch();

@@ -9,7 +9,7 @@ import type { Adaptation } from "../adaptation/types.ts";
 import { Failure } from "../failure.ts";
 import { checkFinite, OutOfMemory } from "../tensor/faults.ts";
 import { allocatedBytes, guardMemory } from "../tensor/memory.ts";
-import { nextTurn } from "../turn.ts";
+import { type InParts, inTurns, nextTurn } from "../turn.ts";
 import type { PixelSource, VitWeights } from "../vit/types.ts";
 import { chooseImages, EntryCache, fetchPixels, labelsOf, uploadPixels } from "./batches.ts";
 import { chooseKept, Teacher } from "./keep.ts";
@@ -24,7 +24,7 @@ import {
   type Schedule,
 } from "./schedule.ts";
 import { fixedRanks, measuredRanks } from "./selection.ts";
-import { type Learner, type StepBatch, trainStep } from "./step.ts";
+import { type Learner, type StepBatch, trainInParts } from "./step.ts";
 import type {
   HeadArrays,
   Trainer,
@@ -159,7 +159,9 @@ class Loop implements Trainer {
           this.step + 1 < this.steps ? { step: this.step + 1, pixels: this.#fetch(this.step + 1) } : null;
         // A failed fetch is thrown when its turn comes, not reported as unhandled before.
         next?.pixels.catch(() => {});
-        if (!(await this.#train(pixels))) continue;
+        const outcome = await this.#train(pixels);
+        if (outcome === "given-up") break;
+        if (outcome === "again") continue;
         this.step += 1;
         const epochEnds = this.step % this.#schedule.stepsPerEpoch === 0;
         if (this.step % this.#reportEvery === 0 || this.step === this.steps) await this.#report();
@@ -306,29 +308,41 @@ class Loop implements Trainer {
     return { own, beside };
   }
 
-  /** One step; false where memory ran out and the run went back to try with less at once. */
-  async #train(fetched: Promise<Pixels>): Promise<boolean> {
+  /** One step; "again" where memory ran out and the run went back to try with less at once, "given-up" where a stop came
+   *  in the middle of it. */
+  async #train(fetched: Promise<Pixels>): Promise<"made" | "again" | "given-up"> {
     const chosen = this.#choose(this.step);
     const pixels = await fetched;
     this.#cache ??= this.#openCache();
-    if (!this.#trusted) await this.#remember();
+    if (!this.#trusted) {
+      await this.#remember();
+      // Nobody else may make a tensor while a step is guarded.
+      await this.#reporting;
+    }
     try {
-      if (this.#cache && pixels.own.length > 0) this.#fillCache(this.#cache, chosen, pixels.own);
+      if (this.#cache && pixels.own.length > 0)
+        await inTurns(this.#fillCache(this.#cache, chosen, pixels.own), this.#goOn);
       const work = () => this.#runStep(chosen, pixels);
-      const loss = this.#trusted ? work() : await guardMemory(work);
+      const loss = this.#trusted ? await inTurns(work(), this.#goOn) : await guardMemory(work, this.#goOn);
       this.#trusted = true;
       tf.tidy(() => this.#lossSum.assign(tf.add(this.#lossSum, loss)));
       this.#lossSteps += 1;
       loss.dispose();
-      return true;
+      return "made";
     } catch (error) {
+      if (error instanceof GivenUp) return "given-up";
       if (!(error instanceof OutOfMemory) || !this.lastGood) throw error;
       this.#takeLess(error);
-      return false;
+      return "again";
     }
   }
 
-  #runStep(chosen: readonly number[], { own, beside }: Pixels): tf.Scalar {
+  /** Asked in the middle of a step; throws where nobody waits for the end of it. */
+  readonly #goOn = () => {
+    if (this.#hooks.stopping?.()) throw new GivenUp();
+  };
+
+  *#runStep(chosen: readonly number[], { own, beside }: Pixels): InParts<tf.Scalar> {
     const parts = this.#shares(chosen).map((share, i): StepBatch => {
       const { labels, mask } = labelsOf(this.#source, share, this.#atOnce);
       const input = this.#cache
@@ -344,12 +358,14 @@ class Loop implements Trainer {
       return { input: { pixels }, labels: null, mask, teacher };
     });
     const all = [...parts, ...kept];
-    const loss = trainStep(this.#learner, all, this.step);
-    for (const { input, teacher } of all) {
-      tf.dispose("entry" in input ? input.entry : input.pixels);
-      teacher?.dispose();
+    try {
+      return yield* trainInParts(this.#learner, all, this.step);
+    } finally {
+      for (const { input, teacher } of all) {
+        tf.dispose("entry" in input ? input.entry : input.pixels);
+        teacher?.dispose();
+      }
     }
-    return loss;
   }
 
   /** What the frozen network makes of a share of the step. @param pixels given, or made where they are needed */
@@ -384,12 +400,15 @@ class Loop implements Trainer {
     return uploadPixels(bytes.subarray(from, from + count * each), this.#atOnce, size);
   }
 
-  #fillCache(cache: EntryCache, chosen: readonly number[], bytes: Uint8Array): void {
-    this.#shares(chosen).forEach((own, i) => {
+  *#fillCache(cache: EntryCache, chosen: readonly number[], bytes: Uint8Array): InParts<void> {
+    for (const [i, own] of this.#shares(chosen).entries()) {
       const pixels = this.#upload(bytes, i, own.length);
-      cache.fill(own, pixels);
-      pixels.dispose();
-    });
+      try {
+        yield* cache.fill(own, pixels);
+      } finally {
+        pixels.dispose();
+      }
+    }
   }
 
   /** Keeps the run as it is now, if it is sound. */
@@ -492,6 +511,9 @@ class Loop implements Trainer {
     this.#hooks.onFrame?.({ step, ...gates });
   }
 }
+
+/** Thrown in the middle of a step whose end nobody waits for. */
+class GivenUp extends Error {}
 
 /** Pixels of a step: of its own images, and of those without classes. */
 interface Pixels {

@@ -79,6 +79,8 @@ export interface TrainingHooks {
   onNotice?: (text: string) => void;
   /** Awaited between steps: resolve late to pause; "stop" ends the run after the step just done. */
   between?: (step: number) => Promise<"go" | "stop">;
+  /** Asked in the middle of a step that takes long: true gives it up, and the run ends after the step before it. */
+  stopping?: () => boolean;
 }
 
 /** The whole run at a step boundary. Shuffles, augmentation and initial values are pure functions of (seed, step),

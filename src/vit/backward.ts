@@ -9,6 +9,7 @@ import { linear, linearGeluInputGradient, linearInputGradient } from "../tensor/
 import { takeTokenGradient } from "../tensor/patch_embed.ts";
 import { rotateInputGradient } from "../tensor/rope.ts";
 import { swigluInputGradient } from "../tensor/swiglu.ts";
+import { atOnce, type InParts } from "../turn.ts";
 import { comparePositions, releaseLayer, tokensPerImage } from "./forward.ts";
 import { poolGradient, readsClassTokenOnly } from "./pooling.ts";
 import type {
@@ -32,20 +33,37 @@ import { frozenWeights } from "./weights.ts";
  * @returns the gradient of the activation entering `kept.from.layer` when `kept.from.site` is "entry" (the caller
  *   disposes it), else null
  */
-export function backward(
+export const backward = (...asked: Parameters<typeof backwardInParts>): tf.Tensor2D | null =>
+  atOnce(backwardInParts(...asked));
+
+/** `backward`, half a layer at a time; given up between, it frees what it holds, and `kept` is spent as well. */
+export function* backwardInParts(
   frozen: VitWeights,
   kept: Kept,
   dpooled: tf.Tensor2D,
   effective: EffectiveWeights | null,
   visit: SiteVisitor,
   rest?: RestVisitor,
-): tf.Tensor2D | null {
+): InParts<tf.Tensor2D | null> {
   const weights = effective?.network ?? frozen;
   const standing = effective ?? frozenWeights(weights);
   const { layers: depth, layerNormEps: eps, activation, gatedMlp, heads } = weights.architecture;
   const shape = { batch: kept.batch, tokens: tokensPerImage(weights), heads };
   const { from } = kept;
   let dy = poolGradient(weights, kept.pooling, dpooled, kept.last, kept.batch, rest);
+
+  function* pause(): InParts<void> {
+    let goesOn = false;
+    try {
+      yield;
+      goesOn = true;
+    } finally {
+      if (!goesOn) {
+        dy.dispose();
+        kept.dispose();
+      }
+    }
+  }
 
   for (let index = depth - 1; index >= from.layer; index--) {
     const layer = weights.layers[index] as LayerWeights;
@@ -96,6 +114,7 @@ export function backward(
     dnorm2.dispose();
     dy.dispose();
     dy = dmiddle;
+    yield* pause();
     if (rest && layer.scale1) showScale("scale1", keep.oInput, "o");
     const dO = branchGradient(dy, layer.scale1);
     show("o", keep.oInput, dO);
@@ -139,6 +158,7 @@ export function backward(
     dy.dispose();
     dy = dx;
     releaseLayer(keep);
+    yield* pause();
   }
   kept.dispose();
   return dy;

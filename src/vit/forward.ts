@@ -9,6 +9,7 @@ import { linear, linearGelu } from "../tensor/linear.ts";
 import { addTokens, patchify, takeToken } from "../tensor/patch_embed.ts";
 import { rotate } from "../tensor/rope.ts";
 import { swiglu } from "../tensor/swiglu.ts";
+import { atOnce, type InParts } from "../turn.ts";
 import { pool, readsClassTokenOnly } from "./pooling.ts";
 import type {
   EffectiveWeights,
@@ -59,21 +60,32 @@ export function embedTokens(weights: VitWeights, pixels: tf.Tensor4D): tf.Tensor
 }
 
 /** The activation [batch·tokens, D] that enters layer `layer`, for caching; the caller disposes it. */
-export function entryOf(
+export const entryOf = (...asked: Parameters<typeof entryInParts>): tf.Tensor2D =>
+  atOnce(entryInParts(...asked));
+
+/** `entryOf`, half a layer at a time. */
+export function* entryInParts(
   frozen: VitWeights,
   pixels: tf.Tensor4D,
   effective: EffectiveWeights | null,
   layer: number,
-): tf.Tensor2D {
+): InParts<tf.Tensor2D> {
   const weights = effective?.network ?? frozen;
   const standing = effective ?? frozenWeights(weights);
   let x = embed(weights, pixels);
-  for (let i = 0; i < layer; i++) {
-    const next = wholeLayer(weights, i, x, pixels.shape[0], standing, null);
-    x.dispose();
-    x = next;
+  let whole = false;
+  try {
+    for (let i = 0; i < layer; i++) {
+      yield;
+      const next = yield* wholeLayer(weights, i, x, pixels.shape[0], standing, null);
+      x.dispose();
+      x = next;
+    }
+    whole = true;
+    return x;
+  } finally {
+    if (!whole) x.dispose();
   }
-  return x;
 }
 
 /**
@@ -81,12 +93,16 @@ export function entryOf(
  * @param effective the weights that stand at the sites; null for the frozen ones
  * @returns features, and with `keepFrom` what backward needs; the caller disposes both (backward disposes what it used)
  */
-export function forward(
+export const forward = (...asked: Parameters<typeof forwardInParts>): ForwardResult =>
+  atOnce(forwardInParts(...asked));
+
+/** `forward`, half a layer at a time: a large batch takes seconds on a CPU, and whoever wants to stop it is heard between. */
+export function* forwardInParts(
   frozen: VitWeights,
   input: ForwardInput,
   effective: EffectiveWeights | null,
   options: ForwardOptions = {},
-): ForwardResult {
+): InParts<ForwardResult> {
   const weights = effective?.network ?? frozen;
   const standing = effective ?? frozenWeights(weights);
   const {
@@ -103,15 +119,26 @@ export function forward(
   let x = "pixels" in input ? embed(weights, input.pixels) : input.entry;
 
   const kept: (KeptLayer | null)[] = [];
-  for (let i = start; i < depth - 1; i++) {
-    onEntry?.(i, x);
-    const keep = keepFrom === null ? null : keeperFor(i, keepFrom, keepInput);
-    const next = wholeLayer(weights, i, x, batch, standing, keep);
-    if (keep) kept[i] = keep.layer;
-    // The caller's entry is only ever kept as a copy-free clone, so that disposing stays one rule.
-    if (keep?.wants("x")) keep.layer.x = x === given ? x.clone() : x;
-    else if (x !== given) x.dispose();
-    x = next;
+  let below = false;
+  try {
+    for (let i = start; i < depth - 1; i++) {
+      yield;
+      onEntry?.(i, x);
+      const keep = keepFrom === null ? null : keeperFor(i, keepFrom, keepInput);
+      if (keep) kept[i] = keep.layer;
+      const next = yield* wholeLayer(weights, i, x, batch, standing, keep);
+      // The caller's entry is only ever kept as a copy-free clone, so that disposing stays one rule.
+      if (keep?.wants("x")) keep.layer.x = x === given ? x.clone() : x;
+      else if (x !== given) x.dispose();
+      x = next;
+    }
+    yield;
+    below = true;
+  } finally {
+    if (!below) {
+      if (x !== given) x.dispose();
+      for (const layer of kept) if (layer) releaseLayer(layer);
+    }
   }
 
   const top = depth - 1;
@@ -279,15 +306,22 @@ function branch(
   return y;
 }
 
-function wholeLayer(
+function* wholeLayer(
   weights: VitWeights,
   index: number,
   x: tf.Tensor2D,
   batch: number,
   standing: EffectiveWeights,
   keep: Keeper | null,
-): tf.Tensor2D {
+): InParts<tf.Tensor2D> {
   const attended = attend(weights, index, x, batch, standing, keep);
+  let goesOn = false;
+  try {
+    yield;
+    goesOn = true;
+  } finally {
+    if (!goesOn) attended.dispose();
+  }
   const y = allTail(weights, index, x, attended, standing, keep);
   settle(keep, "attended", attended);
   return y;
