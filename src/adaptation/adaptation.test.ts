@@ -11,12 +11,12 @@ import { normal, take } from "../tensor/testing/numbers.ts";
 import { backward } from "../vit/backward.ts";
 import { forward } from "../vit/forward.ts";
 import { loadFixtureNetwork, networkFixture, relativeError } from "../vit/testing/fixture.ts";
-import type { VitWeights } from "../vit/types.ts";
+import type { LayerWeights, VitWeights } from "../vit/types.ts";
 import { createAdaptation } from "./adaptation.ts";
 import { listGates } from "./gates.ts";
 import { beginStep } from "./testing/gradients.ts";
 import { stackPieces, startFrom } from "./testing/start.ts";
-import type { Adaptation, AdaptationOptions } from "./types.ts";
+import type { Adaptation, AdaptationOptions, AdaptationStep } from "./types.ts";
 
 const base: AdaptationOptions = {
   method: "selective",
@@ -106,6 +106,50 @@ onEveryBackend((backend) => {
     const reading = await adaptation.read();
     expect([...reading.open]).toEqual(open);
     expect(reading.deltaNorm).toBeAllClose(expected("delta_norms"), { atol: 0, rtol: 1e-4 });
+    adaptation.dispose();
+    weights.dispose();
+  });
+
+  it("a gate whose score is exactly tau is open wherever it counts: in the step, the reading, frozen and merged", async () => {
+    const network = await networkFixture("vit");
+    const fixture = await readFixture(new URL("./fixtures/vit.safetensors", import.meta.url));
+    const weights = await loadFixtureNetwork(network);
+    const tau = Math.fround(base.tau);
+    const bits = new Uint32Array(Float32Array.of(tau).buffer);
+    const below = new Float32Array(Uint32Array.of((bits[0] as number) - 1).buffer)[0] as number;
+    const open = [1, 0, 0, 1, 1, 0];
+    const adaptation = createAdaptation(weights, base);
+    await startFrom(
+      adaptation,
+      fixture.values,
+      open.map((gate) => (gate ? tau : below)),
+    );
+    // Gates run layer by layer, attention before MLP.
+    const opened = adaptation.sites.filter(
+      ({ layer, site }) => open[2 * layer + (site.startsWith("fc") ? 1 : 0)],
+    );
+    const changedIn = async ({ effective }: Pick<AdaptationStep, "effective">) => {
+      const changed: boolean[] = [];
+      for (const { layer, site } of adaptation.sites) {
+        const now = await effective.weight(layer, site).data();
+        const was = await (weights.layers[layer] as LayerWeights)[site].weight.data();
+        changed.push(now.some((value, i) => value !== was[i]));
+      }
+      return changed;
+    };
+    const expected = adaptation.sites.map((site) => opened.includes(site));
+    for (const frozen of [false, true]) {
+      if (frozen) await adaptation.freeze();
+      const { step, end } = beginStep(adaptation);
+      expect(await changedIn(step), `frozen: ${frozen}`).toEqual(expected);
+      const left = end();
+      tf.dispose([...left.gradients, ...(left.scores ? [left.scores] : [])]);
+      expect([...(await adaptation.read()).open]).toEqual(open);
+      const merged = [...(await adaptation.merge()).keys()].map((role) =>
+        role.split(".").slice(0, 2).join("."),
+      );
+      expect(new Set(merged)).toEqual(new Set(opened.map(({ layer }) => `layer.${layer}`)));
+    }
     adaptation.dispose();
     weights.dispose();
   });

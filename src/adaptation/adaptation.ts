@@ -230,12 +230,7 @@ class GatedAdaptation implements Adaptation {
 
   async snapshot(): Promise<AdaptationSnapshot> {
     const sensitivitySteps = this.#scores.steps;
-    const tensors: SavedTensors = {};
-    await Promise.all(
-      Object.entries(this.#saved()).map(async ([name, tensor]) => {
-        tensors[name] = { shape: [...tensor.shape], data: new Float32Array(await tensor.data()) };
-      }),
-    );
+    const tensors = await readTensors(this.#saved());
     return { tensors, sensitivitySteps, frozen: this.#frozenOpen?.slice() ?? null };
   }
 
@@ -505,6 +500,16 @@ export function requireFit(into: Record<string, tf.Variable>, saved: SavedTensor
       remedy: "Load the model and the recipe it was made with, or start anew.",
     });
   }
+}
+
+/** Reads variables back, in the order of their names and not of their arrival: equal variables are equal files. */
+export async function readTensors(variables: Record<string, tf.Variable>): Promise<SavedTensors> {
+  const read = async ([name, variable]: [string, tf.Variable]) =>
+    [
+      name,
+      { shape: [...(variable.shape as number[])], data: new Float32Array(await variable.data()) },
+    ] as const;
+  return Object.fromEntries(await Promise.all(Object.entries(variables).map(read)));
 }
 
 /** Puts saved values back into variables they fit. */

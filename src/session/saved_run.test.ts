@@ -55,6 +55,9 @@ async function broken(session: Session, step: number, own: Partial<Recipe> = {})
   return run;
 }
 
+const snapshotOf = async (session: Session) =>
+  new Uint8Array(await ((await session.saveRun()) as SavedRun).snapshot.arrayBuffer());
+
 const weightsOf = async (session: Session) => {
   const { files } = await session.exportMerged();
   const weights = files.find(({ path }) => path === "model.safetensors");
@@ -80,12 +83,27 @@ test("going on with a saved run in another session gives the unbroken run, bit b
   expect(await weightsOf(later)).toEqual(await weightsOf(whole));
 });
 
+test("from whatever boundary a run is gone on with, the same file is kept of it in the end", async () => {
+  const session = await loaded();
+  const { steps } = await session.train(recipe);
+  const expected = await snapshotOf(session);
+  const boundaries: number[] = [];
+  for (let step = 1; step < steps; step++) {
+    const saved = await broken(session, step);
+    boundaries.push(saved.step);
+    await session.train(recipe, saved);
+    expect(await snapshotOf(session), `from step ${saved.step}`).toEqual(expected);
+  }
+  expect(boundaries).toEqual(Array.from({ length: steps - 1 }, (_, i) => i + 1));
+});
+
 test("on WebGPU too a run that is gone on with is the unbroken one, bit by bit", async () => {
   provideSoftwareGpu();
   const short: Partial<Recipe> = { epochs: 2, batch: 6 };
   const session = await loaded(false, "webgpu");
   const expected = await session.train({ ...recipe, ...short });
   const weights = await weightsOf(session);
+  const kept = await snapshotOf(session);
   const saved = await broken(session, 1, short);
   expect(saved).toMatchObject({ result: null, steps: expected.steps });
   expect(saved.step).toBeLessThan(expected.steps);
@@ -95,6 +113,7 @@ test("on WebGPU too a run that is gone on with is the unbroken one, bit by bit",
   expect(device.backend).toBe("webgpu");
   expect(plain(await session.train(saved.recipe, saved))).toEqual(plain(expected));
   expect(await weightsOf(session)).toEqual(weights);
+  expect(await snapshotOf(session)).toEqual(kept);
 });
 
 test("a run that had ended comes back: toggled, halved and exported as before", async () => {

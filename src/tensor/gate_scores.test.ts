@@ -28,4 +28,22 @@ onEveryBackend(() => {
     scales.dispose();
     values.dispose();
   });
+
+  // The paper's indicator is 1[s >= tau]. Some of these taus are rounded up in f32, some down.
+  it.each([0.05, 0.1, 0.15, 0.2, 0.3, 0.7, 1])(
+    "a score of exactly tau %f opens, and the next one below does not",
+    async (tau) => {
+      const at = Math.fround(tau);
+      const bits = new Uint32Array(Float32Array.of(at).buffer);
+      const below = new Float32Array(Uint32Array.of((bits[0] as number) - 1).buffer)[0] as number;
+      const values = tf.tensor1d([below, at, below, at]);
+      const scales = createPieceScales([[0, 1], [2], [3]]);
+      scales.fromScores(values, { tau }, 2);
+      expect([...(await scales.of(0).data())]).toEqual([0, 2]);
+      expect([...(await scales.of(1).data())]).toEqual([0]);
+      expect([...(await scales.of(2).data())]).toEqual([2]);
+      scales.dispose();
+      values.dispose();
+    },
+  );
 });

@@ -1,6 +1,5 @@
-// The two optimisers over adapters and classifier, with the field's usual constants, and their state as plain data.
+// The two optimisers over adapters and classifier, with the field's usual constants.
 import type * as tf from "@tensorflow/tfjs-core";
-import type { SavedTensors } from "../adaptation/types.ts";
 import { createTrainables, type Trainables } from "../tensor/trainables.ts";
 
 export function createAdamW(parameters: readonly tf.Variable[], weightDecay: number): Trainables {
@@ -16,15 +15,4 @@ export function createAdamW(parameters: readonly tf.Variable[], weightDecay: num
 /** SGD with momentum 0.9 and no decay. */
 export function createSgd(parameters: readonly tf.Variable[]): Trainables {
   return createTrainables(parameters, { kind: "sgd", momentum: 0.9 });
-}
-
-/** Reads variables back by name. */
-export async function readTensors(variables: Record<string, tf.Variable>): Promise<SavedTensors> {
-  const saved: SavedTensors = {};
-  await Promise.all(
-    Object.entries(variables).map(async ([name, variable]) => {
-      saved[name] = { shape: [...variable.shape], data: new Float32Array(await variable.data()) };
-    }),
-  );
-  return saved;
 }

@@ -1,7 +1,7 @@
 // The loop around the step: batches in, reports and gate frames out, held and ended from outside between steps. The
 // device is read every few steps, one reading behind, so that a GPU always has work queued.
 import * as tf from "@tensorflow/tfjs-core";
-import { createAdaptation, requireFit, restoreTensors } from "../adaptation/adaptation.ts";
+import { createAdaptation, readTensors, requireFit, restoreTensors } from "../adaptation/adaptation.ts";
 import { budgetOf } from "../adaptation/budget.ts";
 import { listGates } from "../adaptation/gates.ts";
 import { traitsOf } from "../adaptation/methods.ts";
@@ -14,7 +14,7 @@ import type { PixelSource, VitWeights } from "../vit/types.ts";
 import { chooseImages, EntryCache, fetchPixels, labelsOf, uploadPixels } from "./batches.ts";
 import { chooseKept, Teacher } from "./keep.ts";
 import { findNonFinite } from "./non_finite.ts";
-import { createAdamW, createSgd, readTensors } from "./optimiser.ts";
+import { createAdamW, createSgd } from "./optimiser.ts";
 import {
   adapterRate,
   createSchedule,
