@@ -504,11 +504,10 @@ export function requireFit(into: Record<string, tf.Variable>, saved: SavedTensor
 
 /** Reads variables back, in the order of their names and not of their arrival: equal variables are equal files. */
 export async function readTensors(variables: Record<string, tf.Variable>): Promise<SavedTensors> {
-  const read = async ([name, variable]: [string, tf.Variable]) =>
-    [
-      name,
-      { shape: [...(variable.shape as number[])], data: new Float32Array(await variable.data()) },
-    ] as const;
+  const read = async ([name, variable]: [string, tf.Variable]): Promise<[string, SavedTensors[string]]> => {
+    const data = new Float32Array(await variable.data());
+    return [name, { shape: [...variable.shape], data }];
+  };
   return Object.fromEntries(await Promise.all(Object.entries(variables).map(read)));
 }
 
