@@ -152,7 +152,7 @@ export async function readZipDirectory(source: ByteSource, options: ZipOptions):
   }
   if (problem) throw problem;
   throw starts === LOCAL
-    ? refuse("The zip is cut off: its end, with the list of its files, is missing.")
+    ? refuse("The file is cut off: its end, with the list of what is in it, is missing.")
     : refuse("This is not a zip.");
 }
 
@@ -257,7 +257,7 @@ async function readFrom(
   const entries =
     start < 0 || shift < 0 || other ? null : await readEntries(source, start, end.at, end, options);
   if (!entries || !(await beginsAt(source, entries, shift)))
-    throw refuse("The zip is damaged: the list of its files is not where it should be.");
+    throw refuse("The file is cut off or damaged: the list of what is in it is not where it should be.");
   settle(entries, shift, start, options);
   return new ZipDirectory(source, entries, options);
 }
@@ -458,7 +458,7 @@ function settle(columns: Columns, shift: number, directory: number, options: Zip
       throw refusals(options)(
         k + 1 < count
           ? "Files inside the zip lie over one another, as in a zip bomb."
-          : "The zip is damaged: files inside it reach past its end.",
+          : "The file is cut off or damaged: what is in it reaches past its end.",
       );
     }
     limits[i] = next;
@@ -502,18 +502,22 @@ export class ZipDirectory {
 
   /**
    * Where an entry's packed bytes are in the file.
-   * @param where names the entry in a Failure
+   * @param where names the entry or the zip in a Failure, `subject` begins its sentence
    * @throws Failure `bad-file` where the entry is not where the zip says, or reaches over the next one
    */
-  async place(i: number, where: string): Promise<{ begin: number; end: number }> {
+  async place(
+    i: number,
+    where: string,
+    subject = "This file inside the zip",
+  ): Promise<{ begin: number; end: number }> {
     const offset = this.#columns.offsets[i] as number;
     const limit = this.#columns.limits[i] as number;
     const header = view(await this.#source.read(offset, Math.min(offset + 30, limit)));
     const damaged = (what: string) => this.#damaged(what, where);
-    if (header.getUint32(0, true) !== LOCAL) throw damaged("This file is not where the zip says it is.");
+    if (header.getUint32(0, true) !== LOCAL) throw damaged(`${subject} is not where the zip says it is.`);
     const begin = offset + 30 + header.getUint16(26, true) + header.getUint16(28, true);
     const end = begin + (this.#columns.compressedSizes[i] as number);
-    if (end > limit) throw damaged("This file inside the zip lies over what comes after it.");
+    if (end > limit) throw damaged(`${subject} lies over what comes after it.`);
     return { begin, end };
   }
 

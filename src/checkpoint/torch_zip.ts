@@ -1,8 +1,8 @@
 // PyTorch's own files (.pth, .pt, .bin) in the zip format: a pickle that says which tensors there are, and a member for
 // each storage, uncompressed, so that a tensor is a slice of the file. Only the zip's directory, the pickle and the
 // members' headers are read here. TorchScript archives hold the same kind of pickle and are read as well.
-import { BlobReader, type FileEntry, ZipReader } from "@zip.js/zip.js/lib/zip-core-native.js";
 import { Failure } from "../failure.ts";
+import { blobSource, readZipDirectory } from "../zip_directory.ts";
 import { dtypeBytes } from "./dtypes.ts";
 import { quoted } from "./json.ts";
 import { readBytes } from "./safetensors.ts";
@@ -10,8 +10,6 @@ import type { NamedTensor, NamedTensors } from "./types.ts";
 import { PickledRecord, PickledTensor, type PickledValue, unpickle } from "./unpickle.ts";
 
 const MAX_MEMBERS = 200_000;
-/** Bytes of one read while the zip's directory is looked for; 200,000 entries are below this. */
-const MAX_DIRECTORY = 32_000_000;
 const MAX_PICKLE = 32_000_000;
 const MAX_TENSORS = 50_000;
 /** Modules within modules. */
@@ -23,14 +21,6 @@ const MAX_REORDERED = 512 * 1024 ** 2;
 const containers = ["teacher", "state_dict", "model", "student"];
 const AGAIN = "Download or save the file again.";
 
-/** The reader of zip.js, with a bound on what a lying directory can make it read at once. */
-class BoundedReader extends BlobReader {
-  override readUint8Array(index: number, length: number) {
-    if (length > MAX_DIRECTORY) throw new Error("the directory is too large");
-    return super.readUint8Array(index, length);
-  }
-}
-
 /**
  * Reads the directory and the pickle of a PyTorch file; `where` names it in a Failure. The network is looked for in
  * `teacher`, `state_dict`, `model` and `student`; `module.` and `backbone.` before its names are dropped, and what
@@ -41,13 +31,12 @@ class BoundedReader extends BlobReader {
  */
 export async function readTorchZip(file: Blob, where: string): Promise<NamedTensors> {
   const bad = (what: string, remedy = AGAIN) => new Failure({ code: "bad-file", what, where, remedy });
-  const { root, members } = await listMembers(file, where);
-  const place = memberPlaces(file, where);
+  const { root, members, place } = await listMembers(file, where);
   const member = async (name: string, most: number): Promise<Uint8Array<ArrayBuffer> | null> => {
     const entry = members.get(root + name);
     if (!entry) return null;
-    if (entry.uncompressedSize > most) {
-      throw bad(`Its part ${quoted(name)} has ${entry.uncompressedSize} bytes; at most ${most} are read.`);
+    if (entry.size > most) {
+      throw bad(`Its part ${quoted(name)} has ${entry.size} bytes; at most ${most} are read.`);
     }
     const { begin, end } = await place(entry);
     return new Uint8Array(await readBytes(file.slice(begin, end), where));
@@ -114,75 +103,51 @@ export const legacyTorch = (where: string): Failure =>
     remedy: 'Save it anew: torch.save(torch.load(path, map_location="cpu", weights_only=True), path).',
   });
 
-async function listMembers(
-  file: Blob,
-  where: string,
-): Promise<{ root: string; members: Map<string, FileEntry> }> {
-  const bad = (what: string, remedy = AGAIN, cause?: unknown) =>
-    new Failure({ code: "bad-file", what, where, remedy }, { cause });
-  const members = new Map<string, FileEntry>();
-  const roots: string[] = [];
-  try {
-    const reader = new ZipReader<unknown>(new BoundedReader(file), { useWebWorkers: false });
-    for await (const entry of reader.getEntriesGenerator({ filenameValidation: "tolerant" })) {
-      if (entry.directory) continue;
-      if (members.size >= MAX_MEMBERS) throw bad(`The file has more than ${MAX_MEMBERS} parts.`);
-      if (members.has(entry.filename)) throw bad(`Its part ${quoted(entry.filename)} stands twice.`);
-      members.set(entry.filename, entry);
-      const root = /^([^/]{0,500}\/)?data\.pkl$/.exec(entry.filename);
-      if (root) roots.push(root[1] ?? "");
-    }
-  } catch (error) {
-    if (error instanceof Failure) throw error;
-    throw bad("The file is cut off or damaged: its list of parts cannot be read.", AGAIN, error);
-  }
-  if (roots.length === 1) return { root: roots[0] as string, members };
-  if (roots.length > 1) throw bad("The file holds more than one pickle.");
-  throw bad(
-    "This zip is no PyTorch file: it holds no data.pkl.",
-    "Unpack it, and choose the model's own file or folder.",
-  );
+/** A part of the archive: its number in the directory, its name there and its size. */
+interface Member {
+  index: number;
+  name: string;
+  size: number;
 }
 
-/** Finds where a member's bytes are, and refuses members that are not plain or lie over one another. */
-function memberPlaces(file: Blob, where: string) {
-  const known = new Map<FileEntry, { begin: number; end: number }>();
-  // Starts and ends of the members found so far, each with its header, in order.
-  const taken: { begin: number; end: number }[] = [];
-  return async (entry: FileEntry): Promise<{ begin: number; end: number }> => {
-    const before = known.get(entry);
-    if (before) return before;
-    const bad = (problem: string) =>
-      new Failure({
-        code: "bad-file",
-        what: `Its part ${quoted(entry.filename)} ${problem}.`,
-        where,
-        remedy: AGAIN,
-      });
-    if (entry.encrypted) throw bad("is encrypted");
-    if (entry.compressionMethod !== 0 || entry.compressedSize !== entry.uncompressedSize) {
-      throw bad("is compressed, which torch.save never does to tensors");
-    }
-    if (!(entry.offset >= 0 && entry.offset + 30 <= file.size)) throw bad("lies outside the file");
-    const header = new DataView(await readBytes(file.slice(entry.offset, entry.offset + 30), where));
-    if (header.getUint32(0, true) !== 0x04034b50) throw bad("is not where the file says it is");
-    const begin = entry.offset + 30 + header.getUint16(26, true) + header.getUint16(28, true);
-    const end = begin + entry.uncompressedSize;
-    if (!(end <= file.size)) throw bad("is cut off");
-    let low = 0;
-    for (let high = taken.length; low < high; ) {
-      const middle = (low + high) >> 1;
-      if (taken[middle]!.begin < entry.offset) low = middle + 1;
-      else high = middle;
-    }
-    if ((taken[low - 1]?.end ?? 0) > entry.offset || (taken[low]?.begin ?? Number.POSITIVE_INFINITY) < end) {
-      throw bad("lies over another part");
-    }
-    taken.splice(low, 0, { begin: entry.offset, end });
-    const range = { begin, end };
-    known.set(entry, range);
-    return range;
+/** The parts by name, the folder that all of them lie in, and what finds the bytes of one. */
+async function listMembers(file: Blob, where: string) {
+  const bad = (what: string, remedy = AGAIN) => new Failure({ code: "bad-file", what, where, remedy });
+  const directory = await readZipDirectory(blobSource(file, where), {
+    where,
+    remedy: AGAIN,
+    maxEntries: MAX_MEMBERS,
+  });
+  const members = new Map<string, Member>();
+  const roots: string[] = [];
+  // The folder is named after the file, in whatever encoding; the parts that are read have names of ASCII.
+  const decoder = new TextDecoder();
+  for (let index = 0; index < directory.count; index++) {
+    const entry = directory.entry(index);
+    if (entry.kind !== "file") continue;
+    const name = decoder.decode(entry.name);
+    if (members.has(name)) throw bad(`Its part ${quoted(name)} stands twice.`);
+    members.set(name, { index, name, size: entry.size });
+    const root = /^([^/]{0,500}\/)?data\.pkl$/.exec(name);
+    if (root) roots.push(root[1] ?? "");
+  }
+  if (roots.length > 1) throw bad("The file holds more than one pickle.");
+  const [root] = roots;
+  if (root === undefined) {
+    throw bad(
+      "This zip is no PyTorch file: it holds no data.pkl.",
+      "Unpack it, and choose the model's own file or folder.",
+    );
+  }
+  const place = async ({ index, name }: Member): Promise<{ begin: number; end: number }> => {
+    const { encrypted, stored, size, compressedSize } = directory.entry(index);
+    const part = (problem: string) => bad(`Its part ${quoted(name)} ${problem}.`);
+    if (encrypted) throw part("is encrypted");
+    if (!stored || compressedSize !== size)
+      throw part("is compressed, which torch.save never does to tensors");
+    return directory.place(index, where, `Its part ${quoted(name)}`);
   };
+  return { root, members, place };
 }
 
 /** The named tensors of the network in what the pickle held. */
