@@ -6,7 +6,7 @@ import { random, seedFor } from "../random.ts";
 import type { SourceFile } from "../source_file.ts";
 import { SNIFF_BYTES, sniffFormat } from "./header.ts";
 import { normaliseName } from "./match.ts";
-import type { DataIssue, ImageItem, ImageSet, Split } from "./types.ts";
+import type { DataAnswers, DataIssue, ImageItem, ImageSet, NameReading, Split } from "./types.ts";
 import { type FoundFile, openZip, safePath } from "./zip.ts";
 
 export interface ListOptions {
@@ -14,6 +14,8 @@ export interface ListOptions {
   seed: number;
   /** True for what is trained on: it must have two classes or more, and gets a validation split if it has none. */
   needsSplit: boolean;
+  /** What the person said of it. */
+  answers?: DataAnswers;
 }
 
 /** Share of a class that is drawn for validation. */
@@ -79,7 +81,7 @@ interface Labelled {
  */
 export async function listImages(name: string, files: SourceFile[], options: ListOptions): Promise<ImageSet> {
   const issues: DataIssue[] = [];
-  const { found, folders } = await gather(files, issues);
+  const { found, folders, names } = await gather(files, issues, options.answers);
   const images = await onlyImages(found, issues);
   if (images.length === 0) {
     const remedy = "Give a folder with one folder of PNG, JPEG, WebP, GIF or BMP images for each class.";
@@ -115,7 +117,7 @@ export async function listImages(name: string, files: SourceFile[], options: Lis
     read: file.read,
   }));
   const splitOrigin = draws ? "drawn" : fromFolders ? "folders" : "none";
-  const set: ImageSet = { name, classes, items, splitOrigin, issues };
+  const set: ImageSet = { name, classes, items, splitOrigin, issues, ...(names && { names }) };
   reportCopiesAcrossSplits(copies, items, issues);
   reportCounts(set, options, issues);
   return set;
@@ -125,14 +127,18 @@ export async function listImages(name: string, files: SourceFile[], options: Lis
  * Lists images that need no class: every picture of a drop, in whatever folders, all to train on.
  * @throws Failure `bad-data` when there is none; `bad-file` for a zip that cannot be read
  */
-export async function listUnlabelled(name: string, files: SourceFile[]): Promise<ImageSet> {
+export async function listUnlabelled(
+  name: string,
+  files: SourceFile[],
+  answers: DataAnswers = {},
+): Promise<ImageSet> {
   const issues: DataIssue[] = [];
-  const { found } = await gather(files, issues);
+  const { found, names } = await gather(files, issues, answers);
   const images = await onlyImages(found, issues);
   if (images.length === 0)
     throw noImages(name, files.length, "Give a folder of PNG, JPEG, WebP, GIF or BMP images.");
   const items = images.map(({ path, read }): ImageItem => ({ path, label: 0, split: "train", read }));
-  return { name, classes: ["image"], items, splitOrigin: "none", issues };
+  return { name, classes: ["image"], items, splitOrigin: "none", issues, ...(names && { names }) };
 }
 
 function noImages(name: string, files: number, remedy: string): Failure {
@@ -181,17 +187,21 @@ export function classCounts(
 async function gather(
   files: SourceFile[],
   issues: DataIssue[],
-): Promise<{ found: FoundFile[]; folders: string[] }> {
+  answers: DataAnswers = {},
+): Promise<{ found: FoundFile[]; folders: string[]; names: NameReading | null }> {
   const all: FoundFile[] = [];
   const folders: string[] = [];
   const unsafe: string[] = [];
   const oversized: string[] = [];
+  let names: NameReading | null = null;
   for (const file of files) {
     const path = safePath(file.path);
     if (path === null) {
       unsafe.push(file.path);
     } else if (/\.zip$/i.test(path) && !isHidden(path)) {
-      const listing = await openZip({ path, blob: file.blob });
+      const listing = await openZip({ path, blob: file.blob }, answers.encoding);
+      names ??= listing.names;
+      for (const one of listing.issues) issues.push(one);
       // One by one: spreading a hundred thousand arguments overflows the stack.
       for (const entry of listing.files) all.push(entry);
       for (const folder of listing.folders) if (!isHidden(folder)) folders.push(folder);
@@ -248,7 +258,7 @@ async function gather(
       ),
     );
   }
-  return { found, folders };
+  return { found, folders, names };
 }
 
 function fromSource(path: string, blob: Blob): FoundFile {

@@ -3,6 +3,28 @@
 
 export type Split = "train" | "val" | "test";
 
+/** What a person says of a drop, above what its names say. */
+export interface DataAnswers {
+  /** The encoding that names inside zips are written in. */
+  encoding?: string;
+}
+
+/** An encoding, and one of the names in a zip read by it. */
+export interface NameChoice {
+  /** A label, as `DataAnswers.encoding` takes it. */
+  encoding: string;
+  /** The encoding for people. */
+  name: string;
+  example: string;
+}
+
+/** How names in a zip were read that do not say their encoding. */
+export interface NameReading extends NameChoice {
+  sure: boolean;
+  /** What else the names could be, the likeliest first. */
+  others: NameChoice[];
+}
+
 export interface ImageItem {
   /** Path inside the drop, unique in the set. */
   path: string;
@@ -38,6 +60,8 @@ export interface ImageSet {
   /** How the splits came about, for the person: from folders, or drawn with a seed. */
   splitOrigin: "folders" | "drawn" | "none";
   issues: DataIssue[];
+  /** How names in its zips were read; absent where they say how themselves. */
+  names?: NameReading;
 }
 
 /** A set's images as the network's input. */

@@ -1,21 +1,22 @@
-import { BlobWriter, TextReader, Uint8ArrayReader, ZipWriter } from "@zip.js/zip.js/lib/zip-core-native.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Failure } from "../failure.ts";
+import { type TestEntry, zipBytes } from "../zip_testing.ts";
 import { listImages } from "./list.ts";
 import { openZip, safePath } from "./zip.ts";
 
-async function zip(entries: Record<string, string | Uint8Array>, options = {}): Promise<Blob> {
-  const writer = new ZipWriter(new BlobWriter(), { useWebWorkers: false, ...options });
-  for (const [name, content] of Object.entries(entries)) {
-    if (name.endsWith("/")) await writer.add(name, undefined, { directory: true });
-    else
-      await writer.add(
-        name,
-        typeof content === "string" ? new TextReader(content) : new Uint8ArrayReader(content),
-      );
-  }
-  return writer.close();
+async function zip(
+  entries: Record<string, string | Uint8Array>,
+  { level = 6, ...how }: Partial<TestEntry> & { level?: number } = {},
+): Promise<Blob> {
+  const all = Object.entries(entries).map(([name, content]) => ({
+    name,
+    content,
+    deflate: level > 0,
+    host: 0,
+    ...how,
+  }));
+  return new Blob([zipBytes(all)]);
 }
 
 /** Changes the central directory's record of every entry; `offset` counts from the record's signature. */
@@ -107,9 +108,66 @@ describe("hostile zips", () => {
   };
 
   test("no zip at all, and one cut short", async () => {
-    expect(await refusal(new Blob(["not a zip"]))).toContain("not a zip that can be read, or it is damaged");
+    expect(await refusal(new Blob(["not a zip"]))).toContain("This is not a zip.");
     const whole = await zip(pets);
-    expect(await refusal(whole.slice(0, whole.size - 30))).toContain("damaged");
+    expect(await refusal(whole.slice(0, whole.size - 30))).toMatch(/cut off.*Download it again/);
+  });
+
+  test.each<[string, string | Uint8Array, RegExp]>([
+    [
+      "a web page",
+      "<!DOCTYPE html><html>Google Drive - Virus scan warning</html>",
+      /a web page .*download the file/,
+    ],
+    ["gzip", Uint8Array.of(0x1f, 0x8b, 8, 0), /a gzip file .*not a zip.* Unpack it first/],
+    ["RAR", "Rar!\x1a\x07\x01\0", /a RAR archive, not a zip. Unpack it first/],
+    ["7z", Uint8Array.of(0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c), /a 7z archive, not a zip. Unpack it first/],
+    ["tar", `${"\0".repeat(257)}ustar`, /a tar archive, not a zip. Unpack it first/],
+    [
+      "a pointer",
+      "version https://git-lfs.github.com/spec/v1\noid sha256:0",
+      /Git LFS pointer.*git lfs pull/,
+    ],
+    ["a server's message", '{"error": "quota"}', /a message of a server/],
+    ["nothing", "", /empty \(0 bytes\)/],
+  ])("%s under a zip's name is said to be it", async (_, content, sentence) => {
+    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content.slice();
+    expect(await refusal(new Blob([bytes]))).toMatch(sentence);
+  });
+
+  test("other packings are named; a few such files are left out, a zip of them is refused", async () => {
+    const lzma = { content: "x", method: 14 };
+    const bzip2 = { content: "x", method: 12 };
+    const all = zipBytes(["a/1.jpg", "a/2.jpg", "b/3.jpg"].map((name) => ({ name, ...lzma })));
+    expect(await refusal(new Blob([all]))).toMatch(
+      /whole, but packed by LZMA.*make the zip anew with Deflate/,
+    );
+    const few = zipBytes([
+      { name: "a/1.jpg", content: "x" },
+      { name: "b/2.jpg", content: "x" },
+      { name: "b/3.jpg", content: "x" },
+      { name: "b/4.jpg", ...bzip2 },
+      { name: "b/5.jpg", content: "x", flags: 1 },
+    ]);
+    const listing = await openZip({ path: "z.zip", blob: new Blob([few]) });
+    expect(listing.files).toHaveLength(3);
+    expect(listing.issues.map(({ severity, text, paths }) => [severity, text, paths])).toEqual([
+      ["warning", "1 file in the zip (packed by bzip2) is left out.", ["z/b/4.jpg"]],
+      ["warning", "1 file in the zip (protected by a password) is left out.", ["z/b/5.jpg"]],
+    ]);
+  });
+
+  test("links are left out by name", async () => {
+    const blob = new Blob([
+      zipBytes([
+        { name: "a/1.jpg", content: "x" },
+        { name: "a/l.jpg", content: "1.jpg", mode: 0xa1ff },
+      ]),
+    ]);
+    const listing = await openZip({ path: "z.zip", blob });
+    expect(listing.issues.map(({ text, paths }) => [text, paths])).toEqual([
+      ["1 file in the zip (links to other files) is left out.", ["z/a/l.jpg"]],
+    ]);
   });
 
   test("a password", async () => {
@@ -168,6 +226,63 @@ describe("hostile zips", () => {
       ),
       { numRuns: 150 },
     );
+  });
+});
+
+describe("names that do not say their encoding", () => {
+  const sjis: Record<string, number[]> = {
+    犬: [0x8c, 0xa2],
+    表示: [0x95, 0x5c, 0x8e, 0xa6],
+    予定: [0x97, 0x5c, 0x92, 0xe8],
+  };
+  const files = (separator: number, host: number) =>
+    Object.values(sjis).flatMap((bytes) =>
+      [0, 1].map((i) => ({
+        name: Uint8Array.from([...bytes, separator, 48 + i, 0x2e, 0x70, 0x6e, 0x67]),
+        content: `${bytes}${i}`,
+        host,
+      })),
+    );
+  const open = (entries: TestEntry[], encoding?: string) =>
+    openZip({ path: "z.zip", blob: new Blob([zipBytes(entries)]) }, encoding);
+
+  test("a letter whose second byte is a backslash stays whole, whatever separates folders", async () => {
+    for (const [separator, host] of [
+      [0x2f, 0],
+      [0x5c, 0],
+      [0x5c, 3],
+      [0x2f, 3],
+    ] as const) {
+      const listing = await open(files(separator, host));
+      expect(listing.files.map(({ path }) => path)).toEqual(
+        Object.keys(sjis).flatMap((name) => [`z/${name}/0.png`, `z/${name}/1.png`]),
+      );
+      expect(listing.names).toMatchObject({ encoding: "shift_jis", sure: true });
+      expect(listing.issues[0]?.text).toMatch(
+        /^The names in z.zip do not say their encoding; they are read as Shift-JIS \(Japanese\): "/,
+      );
+    }
+  });
+
+  test("what a person says stands above what is guessed; UTF-8 is said by nobody", async () => {
+    const listing = await open(files(0x2f, 0), "cp437");
+    expect(listing.names?.encoding).toBe("cp437");
+    expect(listing.names?.others[0]).toMatchObject({ encoding: "shift_jis", example: "犬" });
+    expect(listing.files[0]?.path).toBe("z/îó/0.png");
+    await expect(open(files(0x2f, 0), "klingon")).rejects.toThrow(/"klingon" is no encoding/);
+    const plain = await open([
+      { name: "café/1.png", content: "x" },
+      { name: "thé/1.png", content: "x" },
+    ]);
+    expect([plain.names, plain.issues, plain.files[0]?.path]).toEqual([null, [], "z/café/1.png"]);
+  });
+
+  test("a backslash is a letter of names from Unix, beside slashes", async () => {
+    const listing = await open([
+      { name: "cat/a\\b.png", content: "x" },
+      { name: "dog/c.png", content: "x" },
+    ]);
+    expect(listing.files.map(({ path }) => path)).toEqual(["z/cat/a\\b.png", "z/dog/c.png"]);
   });
 });
 

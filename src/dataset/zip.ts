@@ -1,14 +1,17 @@
 // Zips as folders: only the directory at the end is read when one is listed, and an image is inflated when it is
 // decoded. Nothing a zip says is believed: counts, sizes, names and checksums are bounded or checked.
-import {
-  BlobReader,
-  type FileEntry,
-  Uint8ArrayReader,
-  ZipReader,
-} from "@zip.js/zip.js/lib/zip-core-native.js";
 import { Failure } from "../failure.ts";
+import { fileKind, KIND_BYTES } from "../file_kind.ts";
 import type { SourceFile } from "../source_file.ts";
+import {
+  blobSource,
+  memorySource,
+  readZipDirectory,
+  type ZipDirectory,
+  type ZipEntry,
+} from "../zip_directory.ts";
 import { MAX_FILE_BYTES, SNIFF_BYTES } from "./header.ts";
+import type { DataIssue, NameReading } from "./types.ts";
 
 /** A file that was found, in a folder or a zip, not yet read. */
 export interface FoundFile {
@@ -32,6 +35,10 @@ export interface ZipListing {
   unsafe: string[];
   /** Entries that say they are larger than any image that is read. */
   oversized: string[];
+  /** How names were read that do not say how; null where all do, or are ASCII. */
+  names: NameReading | null;
+  /** What else there is to tell. */
+  issues: DataIssue[];
 }
 
 /** Zips up to this size are held in memory while their pictures are read. */
@@ -45,10 +52,12 @@ const HARMLESS_BYTES = 1024 ** 3;
 /** Folders inside folders, at most; a name made of thousands is made to waste time. */
 const MAX_PARTS = 64;
 
-/** `path` with forward slashes and without empty or `.` parts; null when it climbs out, names nothing or never ends. */
-export function safePath(path: string): string | null {
-  const parts = path
-    .replaceAll("\\", "/")
+/**
+ * `path` with forward slashes and without empty or `.` parts; null when it climbs out, names nothing or never ends.
+ * @param backslash whether `\\` separates folders, too
+ */
+export function safePath(path: string, backslash = true): string | null {
+  const parts = (backslash ? path.replaceAll("\\", "/") : path)
     .split("/")
     .filter((part) => part !== "" && part !== ".");
   const unsafe =
@@ -63,111 +72,212 @@ export function safePath(path: string): string | null {
 
 /**
  * Lists a zip without inflating anything.
- * @throws Failure `bad-file`: no zip, damaged, protected by a password, too many entries, or a zip bomb
+ * @param encoding what names that do not say their encoding are read by; decided over all of them where it is not given
+ * @throws Failure `bad-file`: no zip, damaged, too many entries, a zip bomb, or protected by a password or packed in a way
+ *   that is not read, as a whole
  */
-export async function openZip(file: SourceFile): Promise<ZipListing> {
+export async function openZip(file: SourceFile, encoding?: string): Promise<ZipListing> {
+  const options = {
+    where: file.path,
+    remedy: "Download it again, or make the zip anew.",
+    maxEntries: MAX_ENTRIES,
+  };
+  // Each read from a Blob asks another process, two or three times a picture; a small zip is read once and for all.
+  const blob = blobSource(file.blob, file.path);
+  const source = file.blob.size <= IN_MEMORY_BYTES ? memorySource(await blob.read(0, file.blob.size)) : blob;
+  const kind = fileKind(await source.read(0, Math.min(KIND_BYTES, source.size)));
+  if (kind) throw notZip(file.path, kind.name, kind.remedy);
+  const directory = await readZipDirectory(source, options);
+  const { names, nameOf } = await readingOf(directory, encoding);
+  const listing: ZipListing = { files: [], folders: [], unsafe: [], oversized: [], names, issues: [] };
+  if (names) listing.issues.push(nameIssue(file.path, names));
+
   const prefix = file.path.replace(/\.zip$/i, "");
-  const listing: ZipListing = { files: [], folders: [], unsafe: [], oversized: [] };
-  const refuse = (what: string, remedy: string, cause?: unknown) =>
-    new Failure({ code: "bad-file", what, where: file.path, remedy }, { cause });
+  const links: string[] = [];
+  const unread = new Map<string, string[]>();
   let total = 0;
-  let entries = 0;
-  try {
-    // Each read from a Blob asks another process, three times a picture; a small zip is read once and for all.
-    const source =
-      file.blob.size <= IN_MEMORY_BYTES
-        ? new Uint8ArrayReader(new Uint8Array(await file.blob.arrayBuffer()))
-        : new BlobReader(file.blob);
-    const reader = new ZipReader<unknown>(source, { useWebWorkers: false });
-    for await (const entry of reader.getEntriesGenerator({ filenameValidation: "tolerant" })) {
-      if (++entries > MAX_ENTRIES) {
-        throw refuse(
-          `The zip holds more than ${MAX_ENTRIES.toLocaleString("en")} files.`,
-          "Unpack it and drop the folder, or drop fewer images.",
-        );
-      }
-      const path = safePath(entry.filename);
-      if (path === null || entry.symlink) {
-        listing.unsafe.push(`${prefix}/${entry.filename}`);
-        continue;
-      }
-      if (entry.directory) {
-        listing.folders.push(`${prefix}/${path}`);
-        continue;
-      }
-      if (entry.encrypted) {
-        throw refuse(
-          "The zip is protected by a password.",
-          "Unpack it, or make one without a password, and drop that.",
-        );
-      }
-      total += entry.uncompressedSize;
-      if (total > HARMLESS_BYTES && total > file.blob.size * MAX_RATIO) {
-        throw refuse(
-          `The zip says it unpacks to more than ${MAX_RATIO} times its own size, which images never do.`,
-          "Do not trust this file; unpack it elsewhere if you know where it is from.",
-        );
-      }
-      if (entry.uncompressedSize > MAX_FILE_BYTES) {
-        listing.oversized.push(`${prefix}/${path}`);
-        continue;
-      }
-      listing.files.push({
-        path: `${prefix}/${path}`,
-        size: entry.uncompressedSize,
-        origin: "zip",
-        read: async () => new Blob(await inflate(entry, `${prefix}/${path}`)),
-        head: () => inflateHead(entry),
-        fingerprint: async () => String(entry.crc32 ?? ""),
-      });
+  for (let i = 0; i < directory.count; i++) {
+    const entry = directory.entry(i);
+    const { text, backslash } = nameOf(entry);
+    const safe = safePath(text, backslash);
+    const path = `${prefix}/${safe ?? text}`;
+    const folder = entry.kind === "folder" || (backslash && entry.size === 0 && text.endsWith("\\"));
+    const by = entry.encrypted ? PASSWORD : entry.packing;
+    if (safe === null) listing.unsafe.push(path);
+    else if (folder) listing.folders.push(path);
+    else if (entry.kind === "link") links.push(path);
+    else if (by !== null) {
+      const paths = unread.get(by);
+      if (paths) paths.push(path);
+      else unread.set(by, [path]);
+    } else {
+      total += entry.size;
+      if (total > HARMLESS_BYTES && total > file.blob.size * MAX_RATIO) throw bomb(file.path);
+      if (entry.size > MAX_FILE_BYTES) listing.oversized.push(path);
+      else listing.files.push(new ZippedFile(directory, i, path, entry.size));
     }
-  } catch (error) {
-    if (error instanceof Failure) throw error;
-    throw refuse("This is not a zip that can be read, or it is damaged.", "Make the zip anew.", error);
   }
+  refuseUnread(file.path, unread, listing.files.length);
+  for (const [by, paths] of unread)
+    listing.issues.push(leftOut(paths, `(${by === PASSWORD ? by : `packed by ${by}`})`));
+  if (links.length > 0) listing.issues.push(leftOut(links, "(links to other files)"));
   return listing;
 }
 
-type Bytes = Uint8Array<ArrayBuffer>;
+/** A file in a zip; an entry of a hundred thousand costs its path and little more. */
+class ZippedFile implements FoundFile {
+  readonly path: string;
+  readonly size: number;
+  readonly #directory: ZipDirectory;
+  readonly #index: number;
 
-/** Inflates an entry, and stops as soon as it yields more than it declared. */
-async function inflate(entry: FileEntry, path: string): Promise<Bytes[]> {
-  const parts: Bytes[] = [];
-  let size = 0;
-  const sink = new WritableStream<Bytes>({
-    write(chunk) {
-      size += chunk.length;
-      if (size > entry.uncompressedSize) throw new Error("more bytes than declared");
-      parts.push(chunk);
-    },
-  });
-  try {
-    await entry.getData(sink, { useWebWorkers: false, checkCrc32: true });
-  } catch (error) {
-    throw new Failure(
-      {
-        code: "bad-file",
-        what: "This file inside the zip is damaged.",
-        where: path,
-        remedy: "Make the zip anew, or leave this file out.",
-      },
-      { cause: error },
-    );
+  constructor(directory: ZipDirectory, index: number, path: string, size: number) {
+    this.#directory = directory;
+    this.#index = index;
+    this.path = path;
+    this.size = size;
   }
-  return parts;
+
+  get origin(): "zip" {
+    return "zip";
+  }
+
+  readonly read = (): Promise<Blob> => this.#directory.read(this.#index, this.path);
+
+  head(): Promise<Uint8Array> {
+    return this.#directory.head(this.#index, SNIFF_BYTES);
+  }
+
+  async fingerprint(): Promise<string> {
+    return String(this.#directory.entry(this.#index).crc32);
+  }
 }
 
-async function inflateHead(entry: FileEntry): Promise<Uint8Array> {
-  const head = new Uint8Array(SNIFF_BYTES);
-  let size = 0;
-  const sink = new WritableStream<Bytes>({
-    write(chunk) {
-      head.set(chunk.subarray(0, SNIFF_BYTES - size), size);
-      size = Math.min(SNIFF_BYTES, size + chunk.length);
-      if (size === SNIFF_BYTES) throw new Error("enough");
-    },
+/** How the names of a zip become text: the encoding of those that do not say theirs, and what separates folders. */
+async function readingOf(directory: ZipDirectory, encoding: string | undefined) {
+  const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+  const parts = undeclared(directory);
+  let names: NameReading | null = null;
+  let decode = (name: Uint8Array) => utf8.decode(name);
+  if (encoding !== undefined || (parts.length > 0 && !surelyUtf8(parts))) {
+    const { decoderOf, findEncoding, readNames, readNamesAs } = await import("./zip_names.ts");
+    const given = encoding === undefined ? null : findEncoding(encoding);
+    if (parts.length > 0) {
+      names = given === null ? readNames(parts) : readNamesAs(parts, given);
+      decode = decoderOf(names.encoding);
+      // As macOS and Linux write them; there is nothing to tell.
+      if (given === null && names.encoding === "utf-8" && names.sure) names = null;
+    }
+  }
+  const textOf = (entry: ZipEntry) =>
+    isAscii(entry.name) || entry.utf8 ? utf8.decode(entry.name) : decode(entry.name);
+  // Windows' names hold no backslash; elsewhere one is a letter, unless nothing else separates folders.
+  let slash = false;
+  for (let i = 0; i < directory.count && !slash; i++) slash = directory.entry(i).name.includes(0x2f);
+  const nameOf = (entry: ZipEntry) => ({ text: textOf(entry), backslash: entry.dos || !slash });
+  return { names, nameOf };
+}
+
+const isAscii = (bytes: Uint8Array) => bytes.every((byte) => byte < 128);
+
+/** Parts of names, between slashes, that hold more than ASCII and do not say their encoding: each once, folders first. */
+function undeclared(directory: ZipDirectory): Uint8Array[] {
+  const key = new TextDecoder("windows-1252");
+  const folders = new Map<string, Uint8Array>();
+  const files: Uint8Array[] = [];
+  const fatal = new TextDecoder("utf-8", { fatal: true });
+  for (let i = 0; i < directory.count; i++) {
+    const { name, utf8 } = directory.entry(i);
+    if (isAscii(name) || (utf8 && isValid(fatal, name))) continue;
+    for (let from = 0; from <= name.length; ) {
+      // No letter of any encoding has a slash as its second byte; a backslash is one in several.
+      const slash = name.indexOf(0x2f, from);
+      const part = name.subarray(from, slash < 0 ? name.length : slash);
+      if (!isAscii(part)) {
+        if (slash < 0) files.push(part);
+        else folders.set(key.decode(part), part);
+      }
+      from = slash < 0 ? name.length + 1 : slash + 1;
+    }
+  }
+  return [...folders.values(), ...files];
+}
+
+function isValid(fatal: TextDecoder, name: Uint8Array): boolean {
+  try {
+    fatal.decode(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether all is valid UTF-8 with several letters of three bytes or more, which no other encoding gives by chance. */
+function surelyUtf8(parts: readonly Uint8Array[]): boolean {
+  const fatal = new TextDecoder("utf-8", { fatal: true });
+  let long = 0;
+  for (const part of parts) {
+    if (!isValid(fatal, part)) return false;
+    for (const byte of part) if (byte >= 0xe0) long++;
+  }
+  return long > 3;
+}
+
+// --- What is told -------------------------------------------------------------------------------------------------
+
+const PASSWORD = "protected by a password";
+
+/** Refuses a zip most of whose files cannot be read; where they are few, they are left out and told. */
+function refuseUnread(where: string, unread: ReadonlyMap<string, string[]>, readable: number): void {
+  const count = [...unread.values()].reduce((sum, paths) => sum + paths.length, 0);
+  if (count === 0 || count < readable) return;
+  const packings = [...unread.keys()].filter((by) => by !== PASSWORD);
+  throw packings.length === 0
+    ? new Failure({
+        code: "bad-file",
+        what: `The zip is ${PASSWORD}.`,
+        where,
+        remedy: "Unpack it, or make one without a password.",
+      })
+    : new Failure({
+        code: "bad-file",
+        what: `The zip is whole, but packed by ${packings.join(" and ")}, which is not read here.`,
+        where,
+        remedy: "Unpack it and choose the folder, or make the zip anew with Deflate.",
+      });
+}
+
+const notZip = (where: string, kind: string, remedy: string) =>
+  new Failure({ code: "bad-file", what: `This is ${kind}, not a zip.`, where, remedy });
+
+const bomb = (where: string) =>
+  new Failure({
+    code: "bad-file",
+    what: `The zip says it unpacks to more than ${MAX_RATIO} times its own size, which images never do.`,
+    where,
+    remedy: "Do not trust this file; unpack it elsewhere if you know where it is from.",
   });
-  // Stopping early makes it reject; what has arrived by then is all that was wanted, damaged or not.
-  await entry.getData(sink, { useWebWorkers: false }).catch(() => undefined);
-  return head.subarray(0, size);
+
+function leftOut(paths: readonly string[], how: string): DataIssue {
+  const files = paths.length === 1 ? "1 file" : `${paths.length.toLocaleString("en")} files`;
+  const are = paths.length === 1 ? "is" : "are";
+  return {
+    severity: "warning",
+    text: `${files} in the zip ${how} ${are} left out.`,
+    paths: paths.slice(0, 20),
+  };
+}
+
+/** 'The names in pets.zip do not say their encoding; they are read as Shift-JIS (Japanese): "表示".' */
+function nameIssue(where: string, { name, sure, example, others }: NameReading): DataIssue {
+  const said = `The names in ${where} do not say their encoding; they are read as ${name}: "${example}".`;
+  if (example.includes("\ufffd"))
+    return { severity: "warning", text: `${said} Some bytes are no letters of it.`, paths: [] };
+  if (sure) return { severity: "note", text: said, paths: [] };
+  const could = others
+    .slice(0, 4)
+    .map((one) => `${one.name}: "${one.example}"`)
+    .join(", ");
+  const text = `${said} This is not sure; they could be ${could}. Choose the encoding if the names are wrong.`;
+  return { severity: "warning", text, paths: [] };
 }

@@ -82,7 +82,11 @@ test("every list of words in each language's encodings is read right", () => {
   for (const { labels, list } of split)
     for (const label of [...labels, "utf-8"]) {
       const known = list.filter((word) => encode(word, label) !== null);
-      expect([label, known.length / list.length > 0.8, outcome(known, label)]).toEqual([label, true, "right"]);
+      expect([label, known.length / list.length > 0.8, outcome(known, label)]).toEqual([
+        label,
+        true,
+        "right",
+      ]);
     }
 });
 

@@ -4,18 +4,8 @@
 // uses them. Where another one comes near, that is said, and the choice is the person's.
 import { Failure } from "../failure.ts";
 import { dosLetters } from "./dos_letters.ts";
+import type { NameChoice, NameReading } from "./types.ts";
 import { type LetterTable, letterTables } from "./zip_letters.ts";
-
-/** How the names of a zip were read. */
-export interface NameReading {
-  /** A label of `encodings`. */
-  encoding: string;
-  sure: boolean;
-  /** A name that shows it. */
-  example: string;
-  /** What else the names could be, the likeliest first, with the same name read so. */
-  others: { encoding: string; example: string }[];
-}
 
 interface Encoding {
   /** For TextDecoder, or a code page of `dosLetters`. */
@@ -103,8 +93,7 @@ export function findEncoding(word: string): string {
   });
 }
 
-export const encodingName = (label: string): string =>
-  encodings.find((one) => one.label === label)?.name ?? label;
+const encodingName = (label: string): string => encodings.find((one) => one.label === label)?.name ?? label;
 
 /** Decodes in an encoding of `encodings`; what is none of its letters becomes U+FFFD. */
 export function decoderOf(label: string): (bytes: Uint8Array) => string {
@@ -129,7 +118,7 @@ const SAMPLE = 24 * 1024;
 const SURE = 10;
 /** Readings more bits behind than this are no choice to offer. */
 const HOPELESS = 60;
-const MAX_OTHERS = 5;
+const MAX_OTHERS = 12;
 
 /** What is told of names, and how it came about. */
 interface Scored {
@@ -157,7 +146,6 @@ export function readNames(names: readonly Uint8Array[]): NameReading {
     else scored.push({ encoding, text, bits });
   }
   scored.sort((a, b) => a.bits - b.bits);
-  if ((globalThis as any).process?.env.ZDEBUG) for (const s of scored.slice(0,6)) console.log(s.encoding.label, s.bits, s.text.replaceAll('\n',' '));
   // Windows-1256 gives every byte a letter, so that there is always one.
   const [best, ...rest] = scored as [Scored, ...Scored[]];
   const near = rest.filter(({ bits }) => bits - best.bits < HOPELESS).slice(0, MAX_OTHERS);
@@ -168,14 +156,30 @@ export function readNames(names: readonly Uint8Array[]): NameReading {
     0,
     lines.findIndex((line, i) => line !== next[i]),
   );
-  const exampleIn = (text: string) => text.split("\n")[shown] as string;
-  const whole = (one: Scored) => (sample.length === all.length ? one.text : decoderOf(one.encoding.label)(all));
+  const choice = ({ encoding, text }: Scored): NameChoice => ({
+    encoding: encoding.label,
+    name: encoding.name,
+    example: text.split("\n")[shown] as string,
+  });
+  const whole = (one: Scored) =>
+    sample.length === all.length ? one.text : decoderOf(one.encoding.label)(all);
   return {
-    encoding: best.encoding.label,
+    ...choice(best),
     sure: !rest.some((one) => one.bits - best.bits < SURE && whole(one) !== whole(best)),
-    example: exampleIn(best.text),
-    others: near.map(({ encoding, text }) => ({ encoding: encoding.label, example: exampleIn(text) })),
+    others: near.map(choice),
   };
+}
+
+/** The names read in an encoding that a person chose. */
+export function readNamesAs(names: readonly Uint8Array[], encoding: string): NameReading {
+  const read = readNames(names);
+  const all: NameChoice[] = [
+    { encoding: read.encoding, name: read.name, example: read.example },
+    ...read.others,
+  ];
+  const example = decoderOf(encoding)(names[0] as Uint8Array);
+  const others = all.filter((one) => one.encoding !== encoding);
+  return { encoding, name: encodingName(encoding), example, sure: true, others };
 }
 
 /** Names with a line break behind each: no second byte of any encoding is one. */
@@ -294,7 +298,9 @@ const languages = new Map<string, Language>();
 function tableOf(name: string): Language {
   const known = languages.get(name);
   if (known) return known;
-  const { from, groups, latin, pairs } = letterTables.find(({ language }) => language === name) as LetterTable;
+  const { from, groups, latin, pairs } = letterTables.find(
+    ({ language }) => language === name,
+  ) as LetterTable;
   const letters = new Map<string, number>();
   const index = new Map<string, number>();
   if (latin) for (const one of "abcdefghijklmnopqrstuvwxyz") index.set(one, index.size + 1);
