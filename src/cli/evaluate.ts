@@ -3,7 +3,15 @@ import { basename, resolve } from "node:path";
 import { createNodeSession, walk } from "../session/node.ts";
 import type { Head, ModelReport } from "../session/protocol.ts";
 import { modelFiles } from "./model_files.ts";
-import { backendFrom, badArgument, modelAnswersFrom, recipeFrom, required, type Values } from "./options.ts";
+import {
+  backendFrom,
+  badArgument,
+  dataAnswersFrom,
+  modelAnswersFrom,
+  recipeFrom,
+  required,
+  type Values,
+} from "./options.ts";
 import { remark, reporter } from "./reporter.ts";
 import { judgeWords, percent, table } from "./table.ts";
 
@@ -44,7 +52,7 @@ export async function evaluate(values: Values): Promise<void> {
   const head = asked ?? usualHead(loaded);
   const role = head === "linear" || head === "knn" ? "target" : "retention";
   const name = basename(resolve(data));
-  const report = await session.loadData(role, name, await walk(data), recipe.seed);
+  const report = await session.loadData(role, name, await walk(data), recipe.seed, dataAnswersFrom(values));
   // Zero-shot asks for no label of the model's own.
   for (const issue of report.issues)
     if (issue.severity !== "note" && head !== "zero-shot") remark(`${name}: ${issue.text}`, json);

@@ -36,6 +36,7 @@ import {
   backendFrom,
   badArgument,
   corruptionsFrom,
+  dataAnswersFrom,
   idleOptions,
   makeFolder,
   modelAnswersFrom,
@@ -134,12 +135,13 @@ async function load(values: Values): Promise<Loaded> {
   for (const note of loaded.notes) remark(note, json);
   for (const { question, usual } of loaded.questions)
     remark(`${question} Using the usual value: ${usual}.`, json);
-  const reports = [await session.loadData("target", "target", await walk(target), recipe.seed)];
+  const said = dataAnswersFrom(values);
+  const reports = [await session.loadData("target", "target", await walk(target), recipe.seed, said)];
   for (const [role, name, path] of extra)
-    reports.push(await session.loadData(role, name, await walk(path), recipe.seed));
+    reports.push(await session.loadData(role, name, await walk(path), recipe.seed, said));
   if (corruptions) await session.corrupt(corruptions);
   for (const [i, path] of kept.entries())
-    reports.push(await session.loadData("keep", `keep ${i + 1}`, await walk(path), recipe.seed));
+    reports.push(await session.loadData("keep", `keep ${i + 1}`, await walk(path), recipe.seed, said));
   for (const { name, issues } of reports)
     for (const issue of issues) if (issue.severity !== "note") remark(`${name}: ${issue.text}`, json);
 

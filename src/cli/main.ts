@@ -34,6 +34,9 @@ images (knn), or class names through its text tower (zero-shot). Without --head:
 or else zero-shot where it has a text tower, or else knn. A folder without train, val and test folders is all measured
 by own and zero-shot; for probe and knn a fifth of each class is drawn to be measured.
 
+--zip-encoding NAME (of finetune, suite and evaluate) says in which encoding names in zips are that do not say it
+themselves, e.g. shift_jis, gbk, cp437; without it, it is guessed from all names of a zip, and told.
+
 --corruptions adds an OOD set made of the target's held-out images, its accuracy the mean over corruptions: default, all,
 a family (noise, blur, weather, digital, style) or names between commas, e.g. gaussian-noise,fog,jpeg. --severity is 1 to
 5 [${defaultCorruptions.severity}]. They are ImageNet-C's, and shifts of style, which have no severity.

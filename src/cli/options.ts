@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { Failure } from "../failure.ts";
 import { type CorruptionChoice, corruptions, defaultCorruptions } from "../session/corruption_choice.ts";
 import { modelSettings, readSetting } from "../session/model_settings.ts";
-import type { BackendChoice, ModelAnswers } from "../session/protocol.ts";
+import type { BackendChoice, DataAnswers, ModelAnswers } from "../session/protocol.ts";
 import { applies, type Recipe, recipeSchema, recipeWords } from "../session/recipe.ts";
 
 export function kebab(name: string): string {
@@ -34,6 +34,7 @@ export function parse(argv: string[]) {
         backend: stringOption,
         ood: { type: "string", multiple: true },
         retention: { type: "string", multiple: true },
+        "zip-encoding": stringOption,
         "keep-data": { type: "string", multiple: true },
         "trade-off": { type: "boolean" },
         corruptions: stringOption,
@@ -118,6 +119,12 @@ export async function makeFolder(path: string): Promise<void> {
       remedy: "Choose another --out.",
     });
   });
+}
+
+/** What is said of how sets are to be read. */
+export function dataAnswersFrom(values: Values): DataAnswers {
+  const encoding = values["zip-encoding"];
+  return typeof encoding === "string" ? { encoding } : {};
 }
 
 export function backendFrom(values: Values): BackendChoice {

@@ -60,15 +60,18 @@ export function safePath(path: string, backslash = true): string | null {
   const parts = (backslash ? path.replaceAll("\\", "/") : path)
     .split("/")
     .filter((part) => part !== "" && part !== ".");
+  // As unpackers do: a path from the root or a drive counts from here.
+  while (isDrive(parts[0])) parts.shift();
   const unsafe =
     parts.length === 0 ||
     parts.length > MAX_PARTS ||
     parts.includes("..") ||
     // biome-ignore lint/suspicious/noControlCharactersInRegex: a NUL in a name is exactly what is looked for
-    /\u0000/.test(path) ||
-    /^[a-zA-Z]:$/.test(parts[0] as string);
+    /\u0000/.test(path);
   return unsafe ? null : parts.join("/");
 }
+
+const isDrive = (part: string | undefined) => part !== undefined && /^[a-zA-Z]:$/.test(part);
 
 /**
  * Lists a zip without inflating anything.
@@ -118,6 +121,8 @@ export async function openZip(file: SourceFile, encoding?: string): Promise<ZipL
     }
   }
   refuseUnread(file.path, unread, listing.files.length);
+  if (listing.files.length === 0 && listing.unsafe.length > 0)
+    throw allUnsafe(file.path, listing.unsafe[0] as string);
   for (const [by, paths] of unread)
     listing.issues.push(leftOut(paths, `(${by === PASSWORD ? by : `packed by ${by}`})`));
   if (links.length > 0) listing.issues.push(leftOut(links, "(links to other files)"));
@@ -246,6 +251,14 @@ function refuseUnread(where: string, unread: ReadonlyMap<string, string[]>, read
         remedy: "Unpack it and choose the folder, or make the zip anew with Deflate.",
       });
 }
+
+const allUnsafe = (where: string, path: string) =>
+  new Failure({
+    code: "bad-file",
+    what: `Every name in the zip leads out of it, as ${path}.`,
+    where,
+    remedy: "Unpack it and choose the folder, or make the zip anew from within that folder.",
+  });
 
 const notZip = (where: string, kind: string, remedy: string) =>
   new Failure({ code: "bad-file", what: `This is ${kind}, not a zip.`, where, remedy });

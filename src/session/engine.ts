@@ -308,12 +308,12 @@ export function createEngine(decode: DecodeImage): Session {
         return modelReport(model);
       }),
 
-    loadData: (role, name, files, seed) =>
+    loadData: (role, name, files, seed, answers = {}) =>
       exclusive("loading", async (job) => {
         const images =
           role === "keep"
-            ? await listUnlabelled(name, files)
-            : await listImages(name, files, { seed, needsSplit: role === "target" });
+            ? await listUnlabelled(name, files, answers)
+            : await listImages(name, files, { seed, needsSplit: role === "target", answers });
         const fingerprint = await fingerprintOf(files);
         const set: AnySet = {
           id: `set-${++lastSetId}`,

@@ -9,7 +9,7 @@ import type {
   Preprocessing,
   TensorRow,
 } from "../checkpoint/types.ts";
-import type { DataIssue, Split } from "../dataset/types.ts";
+import type { DataAnswers, DataIssue, NameReading, Split } from "../dataset/types.ts";
 import type { Change } from "../evaluation/change.ts";
 import type { Robustness, RobustnessPoint } from "../evaluation/robustness.ts";
 import type { Score } from "../evaluation/types.ts";
@@ -27,7 +27,7 @@ export type {
   Preprocessing,
   TensorRow,
 } from "../checkpoint/types.ts";
-export type { DataIssue, Split } from "../dataset/types.ts";
+export type { DataAnswers, DataIssue, NameReading, Split } from "../dataset/types.ts";
 export type { SourceFile } from "../source_file.ts";
 export type { CorruptionChoice } from "./corruption_choice.ts";
 export type { Head, Recipe } from "./recipe.ts";
@@ -86,6 +86,8 @@ export interface DataReport {
   ownLabels: number;
   splitOrigin: "folders" | "drawn" | "none";
   issues: DataIssue[];
+  /** How names in its zips were read; absent where they say how themselves. */
+  names?: NameReading;
   /** Images in all, without those that cannot be read. */
   count: number;
   /** Of its files (fingerprint.ts); null where it cannot be had. */
@@ -271,7 +273,13 @@ export interface Session {
   open(choice: BackendChoice): Promise<DeviceReport>;
   loadModel(files: SourceFile[], answers: ModelAnswers): Promise<ModelReport>;
   /** Adds a set; a new target replaces the old one, any other set is added under its name. */
-  loadData(role: DataRole, name: string, files: SourceFile[], seed: number): Promise<DataReport>;
+  loadData(
+    role: DataRole,
+    name: string,
+    files: SourceFile[],
+    seed: number,
+    answers?: DataAnswers,
+  ): Promise<DataReport>;
   /**
    * Adds an OOD set made of the target's held-out images under corruptions, or replaces the one there is; null takes it
    * away. A new target brings its own.
