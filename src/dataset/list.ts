@@ -228,8 +228,12 @@ async function gather(
       ),
     );
   }
-  const byFold = groupBy(found, (file) => file.path.normalize("NFC").toLowerCase());
-  const colliding = [...byFold.values()].filter((group) => group.length > 1).flat();
+  const fold = (file: FoundFile) => file.path.normalize("NFC").toLowerCase();
+  // Nearly always there is none, and a group for each of 200,000 files would take their memory once more.
+  const collides = new Set(found.map(fold)).size < found.length;
+  const colliding = collides
+    ? [...groupBy(found, fold).values()].filter((group) => group.length > 1).flat()
+    : [];
   if (colliding.length > 0) {
     issues.push(
       issue(

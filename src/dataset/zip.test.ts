@@ -4,6 +4,7 @@ import { Failure } from "../failure.ts";
 import { type TestEntry, zipBytes } from "../zip_testing.ts";
 import { listImages } from "./list.ts";
 import { openZip, safePath } from "./zip.ts";
+import { encode, wordLists } from "./zip_names_testing.ts";
 
 async function zip(
   entries: Record<string, string | Uint8Array>,
@@ -289,6 +290,64 @@ describe("names that do not say their encoding", () => {
     ]);
     expect(listing.files.map(({ path }) => path)).toEqual(["z/cat/a\\b.png", "z/dog/c.png"]);
   });
+});
+
+test("any archive of class folders, in any language, encoding and make, is read right or said to be unsure", async () => {
+  const tally = { right: 0, unsure: 0 };
+  const archives = fc.constantFrom(...wordLists).chain(({ labels, list }) =>
+    fc.record({
+      label: fc.constantFrom(...labels, "utf-8"),
+      classes: fc.uniqueArray(fc.constantFrom(...list), { minLength: 2, maxLength: 6 }),
+      separator: fc.constantFrom("/", "/", "\\"),
+      root: fc.constantFrom("", "data"),
+      flag: fc.boolean(),
+      deflate: fc.boolean(),
+      descriptor: fc.boolean(),
+      prefix: fc.constantFrom(new Uint8Array(0), new TextEncoder().encode("MZ junk")),
+      absolute: fc.boolean(),
+      zip64: fc.constantFrom("none" as const, "end" as const, "all" as const),
+      comment: fc.constantFrom("", "a comment"),
+    }),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      archives,
+      async ({ label, classes, separator, root, flag, deflate, descriptor, ...how }) => {
+        const paths = classes.flatMap((name) => [0, 1].map((i) => [root, name, `${i}.png`].filter(Boolean)));
+        const names = paths.map((parts) => encode(parts.join(separator), label));
+        fc.pre(!names.includes(null));
+        const flags = flag && label === "utf-8" ? 1 << 11 : 0;
+        const entries = (names as Uint8Array[]).map((name, i) => ({
+          name,
+          content: `${i}`,
+          host: 0,
+          flags,
+          deflate,
+          descriptor,
+        }));
+        const blob = new Blob([zipBytes(entries, how)]);
+        const truth = paths.map((parts) => `z/${parts.join("/")}`);
+        const read = async (encoding?: string) =>
+          (await openZip({ path: "z.zip", blob }, encoding)).files.map(({ path }) => path);
+        const listing = await openZip({ path: "z.zip", blob });
+        const found = listing.files.map(({ path }) => path);
+        for (const [i, file] of listing.files.entries())
+          expect(await (await file.read()).text()).toBe(`${i}`);
+        if (String(found) === String(truth)) tally.right++;
+        else {
+          expect(listing.names?.sure).toBe(false);
+          expect(listing.issues.some(({ severity }) => severity === "warning")).toBe(true);
+          const others = await Promise.all(
+            (listing.names?.others ?? []).map(({ encoding }) => read(encoding)),
+          );
+          expect(others.map(String)).toContain(String(truth));
+          tally.unsure++;
+        }
+      },
+    ),
+    { numRuns: 500 },
+  );
+  expect(tally.right).toBeGreaterThan(450);
 });
 
 test("a safe path stays inside and is its own safe path", () => {

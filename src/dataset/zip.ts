@@ -42,7 +42,7 @@ export interface ZipListing {
 }
 
 /** Zips up to this size are held in memory while their pictures are read. */
-const IN_MEMORY_BYTES = 64 * 1024 * 1024;
+const IN_MEMORY_BYTES = 16 * 1024 * 1024;
 const MAX_ENTRIES = 200_000;
 /** Images hardly shrink in a zip, blank bitmaps excepted; an archive that grows this much as a whole is an attack. */
 const MAX_RATIO = 200;
@@ -52,11 +52,15 @@ const HARMLESS_BYTES = 1024 ** 3;
 /** Folders inside folders, at most; a name made of thousands is made to waste time. */
 const MAX_PARTS = 64;
 
+/** A path that needs no change, as nearly all are: at most so many short parts of letters, digits and the like. */
+const PLAIN = /^(?:[\p{L}\p{N}_-][\p{L}\p{N}_ .-]*\/){0,8}[\p{L}\p{N}_-][\p{L}\p{N}_ .-]*$/u;
+
 /**
  * `path` with forward slashes and without empty or `.` parts; null when it climbs out, names nothing or never ends.
  * @param backslash whether `\\` separates folders, too
  */
 export function safePath(path: string, backslash = true): string | null {
+  if (PLAIN.test(path)) return path;
   const parts = (backslash ? path.replaceAll("\\", "/") : path)
     .split("/")
     .filter((part) => part !== "" && part !== ".");
@@ -199,8 +203,11 @@ function undeclared(directory: ZipDirectory): Uint8Array[] {
       const slash = name.indexOf(0x2f, from);
       const part = name.subarray(from, slash < 0 ? name.length : slash);
       if (!isAscii(part)) {
-        if (slash < 0) files.push(part);
-        else folders.set(key.decode(part), part);
+        // What ends in a backslash's byte may be folders of Windows, or half a letter; with the byte it is whole.
+        const end = slash < 0 ? part.lastIndexOf(0x5c) + 1 : part.length;
+        const folder = part.subarray(0, isAscii(part.subarray(end)) ? end : 0);
+        if (folder.length > 0) folders.set(key.decode(folder), folder);
+        else files.push(part);
       }
       from = slash < 0 ? name.length + 1 : slash + 1;
     }
