@@ -217,7 +217,7 @@ const anyZip = fc.record({
   entries: fc.uniqueArray(
     fc.record({
       name: fc.stringMatching(/^[a-z]{1,6}(\/[a-z]{1,6}){0,2}$/),
-      content: fc.uint8Array({ maxLength: 200 }),
+      content: fc.uint8Array({ maxLength: 400, size: "max" }),
       deflate: fc.boolean(),
       descriptor: fc.boolean(),
       localExtra: fc.uint8Array({ maxLength: 100 }),

@@ -1,7 +1,7 @@
 // Fetched models in a folder of this computer, for the terminal.
-import { openAsBlob } from "node:fs";
 import { mkdir, open, readdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileBlob } from "../large_file_node.ts";
 import type { ModelStore } from "./model_store.ts";
 
 /** Keeps models under `folder`, which is made when the first one comes. */
@@ -33,7 +33,7 @@ export function nodeModelStore(folder: string): ModelStore {
     },
     blob: async (id, name) => {
       const there = await stat(place(id, name)).catch(() => null);
-      return there ? openAsBlob(place(id, name)) : null;
+      return there ? fileBlob(place(id, name)) : null;
     },
     async write(id, name, text) {
       await mkdir(join(folder, id), { recursive: true });

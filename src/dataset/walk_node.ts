@@ -1,8 +1,8 @@
 // Folders of this computer as SourceFiles, for the terminal and the tests. Files are opened only when read.
-import { openAsBlob } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { Failure } from "../failure.ts";
+import { fileBlob } from "../large_file_node.ts";
 import type { SourceFile } from "../source_file.ts";
 
 /** Deeper than any data set; a folder linked into itself ends here at the latest. */
@@ -25,7 +25,7 @@ export async function walkDirectory(path: string): Promise<SourceFile[]> {
       throw error;
     });
     if (info?.isFile()) {
-      files.push({ path: name, blob: await openAsBlob(location) });
+      files.push({ path: name, blob: await fileBlob(location) });
     } else if (info?.isDirectory() && depth < MAX_DEPTH) {
       const real = await realpath(location);
       if (visited.has(real)) return;
@@ -33,7 +33,7 @@ export async function walkDirectory(path: string): Promise<SourceFile[]> {
       const entries = await readdir(location, { withFileTypes: true });
       for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
         const child = join(location, entry.name);
-        if (entry.isFile()) files.push({ path: `${name}/${entry.name}`, blob: await openAsBlob(child) });
+        if (entry.isFile()) files.push({ path: `${name}/${entry.name}`, blob: await fileBlob(child) });
         else await walk(child, `${name}/${entry.name}`, depth + 1);
       }
     }
