@@ -7,7 +7,8 @@ export type FailureCode =
   | "bad-data" // folders, classes or images that cannot be used
   | "bad-recipe" // a setting out of range
   | "network" // a server could not be reached, refused, or cut the connection
-  | "gpu" // the device was lost, a shader failed, memory ran out
+  | "gpu" // a shader failed, memory ran out, no device could be had
+  | "lost" // the graphics device was taken away; what was on it is gone
   | "numeric" // a loss or a weight is not finite
   | "cancelled" // the person asked for it
   | "state"; // the call does not fit what is loaded or running

@@ -1,5 +1,5 @@
 // Pause, resume, stop and save of a run: asked at any moment, honoured between two steps.
-
+import type { Failure } from "../failure.ts";
 import type { SavedRun } from "./protocol.ts";
 
 export interface RunControl {
@@ -10,8 +10,10 @@ export interface RunControl {
   pause(): void;
   resume(): void;
   stop(): void;
-  /** Whether a stop was asked for. */
+  /** Whether a stop was asked for, or the run has failed. */
   readonly stopping: boolean;
+  /** Ends the run at the next boundary with a failure, held or not. */
+  fail(failure: Failure): void;
   /** The run at the next boundary between steps, paused or not; null when none comes any more. */
   save(): Promise<SavedRun | null>;
   /** Awaited between steps; resolves late while paused. `onHold` hears of a pause and its end. */
@@ -22,6 +24,7 @@ export interface RunControl {
 
 export function createRunControl(): RunControl {
   let stopped = false;
+  let failed: Failure | null = null;
   let saver: (() => Promise<SavedRun>) | null = null;
   let ended = false;
   let release: (() => void) | null = null;
@@ -53,7 +56,7 @@ export function createRunControl(): RunControl {
       saver = save;
     },
     get stopping() {
-      return stopped;
+      return stopped || failed !== null;
     },
     pause() {
       held ??= new Promise((resolve) => {
@@ -65,6 +68,10 @@ export function createRunControl(): RunControl {
       stopped = true;
       resume();
     },
+    fail(failure) {
+      failed = failure;
+      resume();
+    },
     save() {
       if (!saver || ended) return Promise.resolve(null);
       return new Promise((resolve, reject) => {
@@ -73,6 +80,7 @@ export function createRunControl(): RunControl {
       });
     },
     async between(onHold) {
+      if (failed) throw failed;
       await saveForAll();
       if (held) {
         onHold(true);
@@ -85,6 +93,7 @@ export function createRunControl(): RunControl {
         }
         onHold(false);
       }
+      if (failed) throw failed;
       return stopped ? "stop" : "go";
     },
     end() {

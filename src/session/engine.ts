@@ -47,6 +47,9 @@ import {
 import { type AnySet, type LoadedSet, measured, measuredSets, reportOn, reportOnKept } from "./sets.ts";
 import { robustness, tradeOff } from "./trade_off.ts";
 
+/** Milliseconds within which a device that was lost says so, once something has failed on it. */
+const LOSS_IS_TOLD = 1000;
+
 interface Model {
   checkpoint: Checkpoint;
   text: OpenedText;
@@ -69,6 +72,12 @@ export function createEngine(decode: DecodeImage): Session {
   };
 
   let backend: Backend | null = null;
+  /** What was asked for last, so that a device that is opened by itself is of that kind. */
+  let choice: BackendChoice = "auto";
+  /** Why the device that was open is gone, until another is. */
+  let lost: Failure | null = null;
+  /** A lost device, to be closed before another is opened. */
+  let gone: Backend | null = null;
   let model: Model | null = null;
   let run: Run | null = null;
   const sets = new Map<string, AnySet>();
@@ -77,9 +86,15 @@ export function createEngine(decode: DecodeImage): Session {
   // One job at a time: a job waits for the one before it. Stop, pause and resume speak to the job that runs.
   let queue: Promise<unknown> = Promise.resolve();
   let current: AbortController | null = null;
+  /** The job at hand where it computes on the device, and so ends with it. */
+  let onIt: AbortController | null = null;
   let control: RunControl | null = null;
+  /** Id of the run that `control` speaks to. */
+  let underWay: string | null = null;
   /** The run that the device failed, as of its last good step. */
   let kept: SavedRun | null = null;
+  /** Set while the last run is gone with its device. */
+  let runLost: Failure | null = null;
   /** Asked for so far; only the last one is worth measuring. */
   let adjustments = 0;
   let adjusting: AbortController | null = null;
@@ -106,6 +121,85 @@ export function createEngine(decode: DecodeImage): Session {
     // The queue goes on after a job that failed; who asked for it hears of it through `turn`.
     queue = turn.catch(() => {});
     return turn;
+  }
+
+  /**
+   * A job that computes on the device. Whatever it throws when that is lost, and even if it came to an end on it, is
+   * no news beside the loss: it rejects with that.
+   */
+  function onDevice<T>(
+    status: Extract<SessionEvent, { kind: "status" }>["status"],
+    work: (job: Job) => Promise<T>,
+  ): Promise<T> {
+    return exclusive(status, async (job) => {
+      const before = lost;
+      onIt = current;
+      try {
+        const value = await work(job);
+        if (lost === null || lost === before) return value;
+      } catch (error) {
+        if (lost === before) await lossToBeTold(error);
+        if (lost === null || lost === before) {
+          if (backend?.name === "webgpu") throwIfFaulty();
+          throw error;
+        }
+      } finally {
+        onIt = null;
+      }
+      letGoLost(lost);
+      throw lost;
+    });
+  }
+
+  /** A device tells of its loss a moment after what it breaks: waits for that, where an error may be of this kind. */
+  async function lossToBeTold(error: unknown): Promise<void> {
+    const known = error instanceof Failure && error.parts.code !== "gpu" && error.parts.code !== "lost";
+    if (known || !backend?.lost) return;
+    await Promise.race([backend.lost, new Promise((resolve) => setTimeout(resolve, LOSS_IS_TOLD))]);
+  }
+
+  /** Lets go of what lies on the device. What is saved of the run is no tensor, and may come back on another. */
+  function letGo(): void {
+    run?.dispose();
+    run = null;
+    starts.clear();
+    model?.weights?.dispose();
+    if (model) model.weights = null;
+  }
+
+  /** The same on a device that is gone. */
+  function letGoLost(failure: Failure): void {
+    if (run) runLost = failure;
+    try {
+      letGo();
+    } catch {
+      // Freeing what is gone may fail; it is gone all the same.
+      run = null;
+      if (model) model.weights = null;
+    }
+  }
+
+  async function openDevice(wanted: BackendChoice): Promise<Backend> {
+    await gone?.close();
+    gone = null;
+    const opened = await openBackend(wanted);
+    choice = wanted;
+    lost = null;
+    opened.lost?.then((reason) => {
+      if (backend !== opened) return;
+      backend = null;
+      gone = opened;
+      lost = new Failure({
+        code: "lost",
+        what: `The graphics device was lost: ${reason}.`,
+        remedy: "Start again: with a smaller batch if memory ran out, on WASM if it happens again.",
+      });
+      letGoLost(lost);
+      control?.fail(lost);
+      onIt?.abort();
+      emit({ kind: "lost", failure: lost.parts });
+    });
+    return opened;
   }
 
   function ticker(task: Task, label: string, signal: AbortSignal): Tick {
@@ -156,6 +250,7 @@ export function createEngine(decode: DecodeImage): Session {
     run?.dispose();
     run = next;
     kept = null;
+    runLost = null;
   }
 
   /** Something that runs are made of has changed. */
@@ -165,7 +260,10 @@ export function createEngine(decode: DecodeImage): Session {
   }
 
   async function device(): Promise<Backend> {
-    backend ??= await openBackend("auto");
+    if (!backend) {
+      backend = await openDevice(choice);
+      emit({ kind: "device", device: deviceReport(backend) });
+    }
     return backend;
   }
 
@@ -254,41 +352,21 @@ export function createEngine(decode: DecodeImage): Session {
   }
 
   return {
-    open: (choice: BackendChoice) =>
+    open: (wanted: BackendChoice) =>
       exclusive("loading", async () => {
-        // Tensors belong to the backend they were made on: everything on the old one is made anew when needed.
-        const letGo = () => {
-          forgetRun();
-          model?.weights?.dispose();
-          if (model) model.weights = null;
-        };
-        // Another GPU device takes the old one's place in tfjs, which then finds nothing that was on it to dispose of.
-        if (backend?.name === "webgpu" && choice !== "wasm") letGo();
-        const opened = await openBackend(choice);
+        // Tensors belong to the backend they were made on: everything on the old one is made anew when needed. Another
+        // GPU device takes the old one's place in tfjs, which then finds nothing that was on it to dispose of.
+        const had = run;
+        if (backend?.name === "webgpu" && wanted !== "wasm") letGo();
+        const opened = await openDevice(wanted).catch((error: unknown) => {
+          if (had && !run) runLost = Failure.from(error);
+          throw error;
+        });
         letGo();
+        runLost = null;
         await backend?.close();
         backend = opened;
-        opened.lost?.then((reason) => {
-          if (backend !== opened) return;
-          backend = null;
-          run = null;
-          starts.clear();
-          if (model) model.weights = null;
-          emit({
-            kind: "failure",
-            failure: {
-              code: "gpu",
-              what: `The GPU was lost: ${reason}.`,
-              remedy:
-                "Your files are still loaded. Start the run again, with a smaller batch if memory ran out.",
-            },
-          });
-        });
-        return {
-          backend: opened.name,
-          adapter: opened.adapter,
-          reason: opened.reason,
-        } satisfies DeviceReport;
+        return deviceReport(opened);
       }),
 
     loadModel: (files: SourceFile[], answers: ModelAnswers) =>
@@ -392,7 +470,7 @@ export function createEngine(decode: DecodeImage): Session {
     },
 
     evaluate: (id, head, recipe) =>
-      exclusive("evaluating", async (job) => {
+      onDevice("evaluating", async (job) => {
         const { checkpoint, text } = needModel();
         const set = needSet(id);
         if (set.role === "keep" || (set.role === "target") !== (head === "linear" || head === "knn")) {
@@ -408,45 +486,47 @@ export function createEngine(decode: DecodeImage): Session {
         return evaluateSet(input, set, head);
       }),
 
-    train: (recipe, from) =>
-      exclusive("training", async (job) => {
+    train: (recipe, as) =>
+      onDevice("training", async (job) => {
+        const from = typeof as === "object" ? as : undefined;
+        const id = typeof as === "string" ? as : (from?.id ?? crypto.randomUUID());
         const input = await runInput(recipe, job);
         // A run needs the memory more than the toggles of the one before it do.
         for (const entries of run?.entries.values() ?? []) entries.clear();
         control = createRunControl();
+        underWay = id;
         kept = null;
         const keep = (saved: SavedRun) => {
           kept = saved;
         };
         let trained: Run;
         try {
-          trained = await trainRun({ ...input, starts, control, from, keep });
-        } catch (error) {
-          // What a lost device breaks on its way is no news beside its loss.
-          if (backend?.name === "webgpu") throwIfFaulty();
-          throw error;
+          trained = await trainRun({ ...input, id, starts, control, from, keep });
         } finally {
           control = null;
+          underWay = null;
         }
         // Only now: a run that failed or was cancelled leaves the one before it as it was.
         replaceRun(trained);
         return trained.result;
       }),
 
-    saveRun: async () => {
-      if (control) return control.save();
-      return kept ?? (run ? run.save() : null);
+    saveRun: async (id) => {
+      const meant = (one: string | undefined | null) => one && (id === undefined || id === one);
+      if (meant(underWay)) return control?.save() ?? null;
+      if (meant(kept?.id)) return kept;
+      return run && meant(run.id) ? run.save() : null;
     },
 
     restoreRun: (saved) =>
-      exclusive("loading", async (job) => {
+      onDevice("loading", async (job) => {
         const restored = await restoreRun(await runInput(saved.recipe, job), saved);
         replaceRun(restored);
         return restored.result;
       }),
 
     measurePath: (strengths, limit) =>
-      exclusive("evaluating", async (job) => measurePath(needRun(), strengths, limit, job)),
+      onDevice("evaluating", async (job) => measurePath(needRun(), strengths, limit, job)),
 
     pause: async () => control?.pause(),
     resume: async () => control?.resume(),
@@ -458,7 +538,7 @@ export function createEngine(decode: DecodeImage): Session {
     adjust: (open, strength) => {
       const mine = ++adjustments;
       adjusting?.abort();
-      return exclusive("evaluating", async (job) => {
+      return onDevice("evaluating", async (job) => {
         if (mine !== adjustments) throw cancelled("Measuring");
         const trained = needRun();
         if (open.length !== trained.result.gates.length || !(strength >= 0 && strength <= 1)) {
@@ -479,11 +559,11 @@ export function createEngine(decode: DecodeImage): Session {
       });
     },
 
-    tradeOff: () => exclusive("evaluating", (job) => tradeOff(needRun(), job)),
-    robustness: () => exclusive("evaluating", (job) => robustness(needRun(), job)),
+    tradeOff: () => onDevice("evaluating", async (job) => tradeOff(needRun(), job)),
+    robustness: () => onDevice("evaluating", async (job) => robustness(needRun(), job)),
 
     exportMerged: () =>
-      exclusive("exporting", async (job): Promise<ExportReport> => {
+      onDevice("exporting", async (job): Promise<ExportReport> => {
         const trained = needRun();
         const { checkpoint } = needModel();
         const target = needTarget();
@@ -525,6 +605,7 @@ export function createEngine(decode: DecodeImage): Session {
   };
 
   function needRun(): Run {
+    if (!run && runLost) throw runLost;
     return need(run, "Nothing has been trained yet.", "Start a run first.");
   }
 }
@@ -538,6 +619,12 @@ function readerOf({ roles, read }: Checkpoint, tick: Tick): Checkpoint["read"] {
     return read(role);
   };
 }
+
+const deviceReport = ({ name, adapter, reason }: Backend): DeviceReport => ({
+  backend: name,
+  adapter,
+  reason,
+});
 
 /** Opens an exported model; what its files have no place for (timm's heads, OpenCLIP's activation) is answered as used. */
 async function readBack(

@@ -54,6 +54,7 @@ const state = (id: string, bytes = 8): KeptState => ({
   name: `Run ${id}`,
   saved: {
     version: 1,
+    id,
     recipe: defaultRecipe,
     model: "abc",
     sets: [{ role: "target", name: "pets", fingerprint: "def" }],
@@ -136,6 +137,8 @@ test("files come back with their paths and bytes, and go once they lie on no tab
     corruption: null,
     run: null,
     series: null,
+    begun: null,
+    recipe: null,
   };
   await keep.putSitting(sitting);
   expect(await keep.unpack("one")).toBeNull();
@@ -158,6 +161,30 @@ test("a run's tensors come back; broken ones do not", async () => {
   expect(await keep.state("r2")).toBeNull();
   expect(await keep.sitting()).toBeNull();
   expect(await keep.stateIds()).toEqual(["r1", "r2"]);
+});
+
+test("a run that has ended is kept once: nothing under its id is written again", async () => {
+  const name = fresh();
+  const keep = await openKeep(name);
+  const under = (bytes: number) => state("r1", bytes);
+  const ended = (bytes: number) => ({ ...under(bytes), saved: { ...under(bytes).saved, result } });
+  await keep.putState(under(8));
+  await keep.putState(under(9));
+  expect((await keep.state("r1"))?.saved.snapshot.size).toBe(9);
+  await keep.putState(ended(10));
+  for (const late of [under(11), ended(12)]) {
+    await keep.putState(late);
+    const { saved } = (await keep.state("r1")) as KeptState;
+    expect(saved.snapshot.size).toBe(10);
+    expect(saved.result?.complete).toBe(true);
+  }
+  // An entry that holds another run's tensors is no entry of this one; one of before ids were saved is.
+  const db = await openDB(name);
+  await db.put("states", { ...state("r2"), id: "r3" });
+  expect(await keep.state("r3")).toBeNull();
+  const { id, ...old } = state("r4").saved;
+  await db.put("states", { ...state("r4"), saved: old });
+  expect((await keep.state("r4"))?.saved.id).toBe(id);
 });
 
 test("what does not fit is refused with the numbers, and what was there stays", async () => {

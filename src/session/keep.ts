@@ -38,17 +38,25 @@ export interface RunHistory {
 
 /** A run with its tensors, and the page's side of it. */
 export interface KeptState {
+  /** The saved run's own. */
   id: string;
   name: string;
   saved: SavedRun;
   history: RunHistory;
 }
-const stateSchema = z.object({
-  id: z.string(),
-  name: z.string(),
-  saved: savedRunSchema,
-  history: historySchema,
-});
+const stateSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    saved: savedRunSchema,
+    history: historySchema,
+  })
+  .refine(({ id, saved }) => saved.id === id);
+
+/** Runs were saved without an id once; it is the one that they were kept under. */
+function withId(stored: (KeptState & { saved: { id?: string } }) | undefined): unknown {
+  return stored?.saved && { ...stored, saved: { ...stored.saved, id: stored.saved.id ?? stored.id } };
+}
 
 const entrySchema = z.object({ name: z.string(), recipe: z.record(z.string(), z.unknown()) });
 /** What lies on the table. Files are named by the fingerprint they are packed under. */
@@ -85,6 +93,13 @@ const sittingSchema = z.object({
       path: z.boolean(),
     })
     .nullable(),
+  /** The run that was started last and has not ended, whether anything of it is kept or not. */
+  begun: z
+    .object({ id: z.string(), name: z.string(), recipe: z.record(z.string(), z.unknown()) })
+    .nullable()
+    .default(null),
+  /** The settings as they were chosen; null where none were kept. */
+  recipe: z.record(z.string(), z.unknown()).nullable().default(null),
 });
 export type Sitting = z.infer<typeof sittingSchema>;
 
@@ -113,8 +128,11 @@ export interface Keep {
   state(id: string): Promise<KeptState | null>;
   /** Ids of runs whose tensors are kept. */
   stateIds(): Promise<string[]>;
-  /** Keeps a run's tensors; the oldest others give way when all of them together are too large. */
-  putState(state: KeptState): Promise<void>;
+  /**
+   * Keeps a run's tensors under its own id; the oldest others give way when all of them together are too large. A run
+   * that has ended is kept once: what comes under its id afterwards is not written.
+   */
+  putState(state: Omit<KeptState, "id">): Promise<void>;
   removeState(id: string): Promise<void>;
   /** Keeps files under an id, unless they are there. @throws Failure with a sentence where they do not fit */
   pack(id: string, name: string, files: readonly SourceFile[]): Promise<void>;
@@ -187,7 +205,7 @@ export async function openKeep(database = "selora"): Promise<Keep> {
     );
   }
 
-  const bytesOfState = ({ saved, history }: KeptState) =>
+  const bytesOfState = ({ saved, history }: Omit<KeptState, "id">) =>
     saved.snapshot.size + history.frames.length * (13 * (history.frames[0]?.open.length ?? 0) + 100);
 
   async function letGo(limit: number, but: string): Promise<void> {
@@ -231,24 +249,29 @@ export async function openKeep(database = "selora"): Promise<Keep> {
     },
 
     async state(id) {
-      const parsed = stateSchema.safeParse(await db.get("states", id));
+      const parsed = stateSchema.safeParse(withId(await db.get("states", id)));
       return parsed.success ? (parsed.data as unknown as KeptState) : null;
     },
 
     stateIds: () => db.getAllKeys("states"),
 
     async putState(state) {
+      const { id } = state.saved;
       const bytes = bytesOfState(state);
+      if ((await db.get("states", id))?.saved?.result) return;
       const what = `The run "${state.name}"`;
       try {
-        await letGo(STATES_LIMIT - bytes, state.id);
+        await letGo(STATES_LIMIT - bytes, id);
         let left = await room();
         if (left !== null && bytes > left) {
-          await letGo(0, state.id);
+          await letGo(0, id);
           left = await room();
         }
         if (bytes > STATES_LIMIT || (left !== null && bytes > left)) throw noRoom(what, bytes, left);
-        await db.put("states", { ...state, when: Date.now(), bytes });
+        const write = db.transaction("states", "readwrite");
+        const there = await write.store.get(id);
+        if (!there?.saved?.result) await write.store.put({ ...state, id, when: Date.now(), bytes });
+        await write.done;
       } catch (error) {
         throw refusal(error, what, bytes);
       }

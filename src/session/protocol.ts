@@ -216,6 +216,8 @@ export interface SetRobustness extends Robustness {
 /** A run as it stood between two steps, or after the last: to be gone on with, or looked at again, later. */
 export interface SavedRun {
   version: 1;
+  /** The run's own id: whatever is kept of a run is kept under this one. */
+  id: string;
   recipe: Recipe;
   /** Fingerprints of what it was made on: the model, and each set by role and name. */
   model: string | null;
@@ -263,6 +265,10 @@ export type SessionEvent =
   | { kind: "tradeOff"; tradeOff: TradeOff }
   | { kind: "status"; status: "idle" | "loading" | "training" | "paused" | "evaluating" | "exporting" }
   | { kind: "notice"; text: string }
+  /** A device was opened without being asked for, as something needed one. */
+  | { kind: "device"; device: DeviceReport }
+  /** The graphics device is gone, and with it the run that lay there. A job that was on it rejects with the same. */
+  | { kind: "lost"; failure: FailureParts }
   | { kind: "failure"; failure: FailureParts };
 
 /**
@@ -296,14 +302,16 @@ export interface Session {
   evaluate(id: string, head: Head, recipe: Recipe): Promise<SetAccuracy>;
   /**
    * Probe, before, training, after. Resolves when done or stopped; news come as events.
-   * @param from a run that was saved under way, on the same model and data: it goes on where it stood
+   * @param run id of a new run (one is made where none is given), or a run that was saved under way, on the same model
+   *   and data: it goes on where it stood, under its own id
    */
-  train(recipe: Recipe, from?: SavedRun): Promise<RunResult>;
+  train(recipe: Recipe, run?: string | SavedRun): Promise<RunResult>;
   /**
    * The run as it stands at the next boundary between two steps, as it ended, or, where the device failed under it, as
    * of its last good step; null without one.
+   * @param id the run that is meant: null where it is not held; without one, the run under way or else the last
    */
-  saveRun(): Promise<SavedRun | null>;
+  saveRun(id?: string): Promise<SavedRun | null>;
   /** Takes up a run that had ended, on the same model and data, so that it can be adjusted and exported. */
   restoreRun(saved: SavedRun): Promise<RunResult>;
   /** Accuracies with these shares of the change, on at most `limit` images a set. What is applied stays as it is. */

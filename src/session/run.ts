@@ -54,6 +54,7 @@ const REMEMBERED = 16;
 
 /** A finished (or stopped) run that can still be adjusted, measured and exported. */
 export interface Run {
+  id: string;
   result: RunResult;
   trainer: Trainer;
   /** What is applied of the change now; an export writes just this. */
@@ -78,6 +79,8 @@ interface Applied {
 export type Starts = Map<string, { head: HeadArrays; validation: number | null; before: SetAccuracy[] }>;
 
 interface RunInput {
+  /** Under which all that is saved of the run is kept. */
+  id: string;
   weights: VitWeights;
   checkpoint: Checkpoint;
   /** Of the model's files. */
@@ -104,7 +107,7 @@ function networkOf({
   text,
   target,
   recipe,
-}: Omit<RunInput, "control" | "keep" | "starts">): Network {
+}: Omit<RunInput, "id" | "control" | "keep" | "starts">): Network {
   return {
     weights,
     text: text.tower,
@@ -161,6 +164,7 @@ export async function trainRun(input: RunInput): Promise<Run> {
   const seconds = () => (from?.seconds ?? 0) + (performance.now() - began) / 1000;
   const saved = (snapshot: TrainerSnapshot, result: RunResult | null): SavedRun => ({
     version: 1,
+    id: input.id,
     recipe,
     model: input.fingerprint,
     sets: [...sets, ...input.kept].map(({ role, name, fingerprint }) => ({ role, name, fingerprint })),
@@ -211,6 +215,7 @@ export async function trainRun(input: RunInput): Promise<Run> {
       ...(failure ? { failure } : {}),
     };
     return {
+      id: input.id,
       result,
       trainer,
       applied,
@@ -263,7 +268,7 @@ async function trainUntilItEnds(trainer: Trainer): Promise<Pick<RunResult, "comp
 
 /** Takes up a run that had ended. Nothing is trained or measured anew. */
 export async function restoreRun(
-  input: Omit<RunInput, "control" | "from" | "keep" | "starts">,
+  input: Omit<RunInput, "id" | "control" | "from" | "keep" | "starts">,
   saved: SavedRun,
 ): Promise<Run> {
   const { weights, target, sets, recipe } = input;
@@ -292,6 +297,7 @@ export async function restoreRun(
     throw error;
   }
   return {
+    id: saved.id,
     result,
     trainer,
     applied: { open: result.final.open, strength: 1 },

@@ -116,6 +116,33 @@ test("on WebGPU too a run that is gone on with is the unbroken one, bit by bit",
   expect(await snapshotOf(session)).toEqual(kept);
 });
 
+test("a run is saved under its own id, and under no other", async () => {
+  const session = await loaded();
+  const saves: Promise<(string | undefined)[]>[] = [];
+  const ids = ["a", "b", "never"];
+  const end = session.subscribe((event) => {
+    if (event.kind !== "step" || saves.length > 1) return;
+    saves.push(Promise.all(ids.map(async (id) => (await session.saveRun(id))?.id)));
+  });
+  const first = await session.train(recipe, "a");
+  expect(await saves[0]).toEqual(["a", undefined, undefined]);
+  saves.length = 0;
+  // While another is under way, the one that ended is still to be had as what it is.
+  await session.train({ ...recipe, seed: 9 }, "b");
+  expect(await saves[0]).toEqual(["a", "b", undefined]);
+  end();
+  expect(await session.saveRun("a")).toBeNull();
+  const b = (await session.saveRun("b")) as SavedRun;
+  expect(b.result?.recipe.seed).toBe(9);
+  // Put back, and gone on with, it keeps its name.
+  const again = await loaded();
+  await again.restoreRun(b);
+  expect((await again.saveRun())?.id).toBe("b");
+  const { id } = await broken(await loaded(), 3);
+  expect(id).not.toBe("");
+  expect(first.recipe.seed).toBe(recipe.seed);
+});
+
 test("a run that had ended comes back: toggled, halved and exported as before", async () => {
   const first = await loaded();
   const expected = await first.train(recipe);

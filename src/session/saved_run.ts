@@ -78,6 +78,7 @@ const fingerprint = z.string().max(64).nullable();
 /** A saved run, as far as its shape goes; the snapshot in it is checked when it is read (training/snapshot_file.ts). */
 export const savedRunSchema = z.object({
   version: z.literal(1),
+  id: z.string().min(1).max(100),
   recipe: recipeSchema,
   model: fingerprint,
   sets: z.array(z.object({ role: z.enum([...role.options, "keep"]), name: z.string(), fingerprint })),

@@ -4,6 +4,7 @@ import sharp from "sharp";
 import { random, seedFor } from "../random.ts";
 import type { RunResult, Session, SessionEvent, SourceFile } from "./protocol.ts";
 
+export { fixture } from "../checkpoint/fixtures/load.ts";
 export { startHub } from "../checkpoint/testing/hub_server.ts";
 
 const EDGE = 20;

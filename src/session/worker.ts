@@ -33,7 +33,7 @@ function call(request: Request): Promise<unknown> {
     case "train":
       return engine.train(...request.args);
     case "saveRun":
-      return engine.saveRun();
+      return engine.saveRun(...request.args);
     case "restoreRun":
       return engine.restoreRun(...request.args);
     case "measurePath":

@@ -43,7 +43,7 @@ export function Welcome() {
           </li>
         ))}
       </ol>
-      {!model && !target && (
+      {!target && (
         <div className="row wraps">
           <DemoButton size="sm" variant="filled" />
           <span className="dim">A small model and emoji as different artists drew them, built in.</span>

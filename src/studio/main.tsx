@@ -27,7 +27,7 @@ kept.catch(() => {});
 const keep = () => kept;
 const runs = createRunsStore(keep);
 const runner = createRunner(session, runs);
-const sitting = createSitting({ session, runs, runner }, keep);
+const sitting = createSitting({ session, runs, runner, recipe }, keep);
 void sitting.begin();
 
 // A file dropped beside a drop zone would otherwise replace the page, and the run with it.

@@ -69,7 +69,7 @@ describe("a WebGPU device", () => {
     if (device.forceLoss) {
       device.forceLoss("unknown", "pulled the plug");
       expect(await backend.lost).toMatch(/plug/);
-      expect(codeOf(throwIfFaulty)).toBe("gpu");
+      expect(codeOf(throwIfFaulty)).toBe("lost");
     } else {
       // our own destroy is no fault
       await backend.close();

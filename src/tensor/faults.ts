@@ -35,10 +35,9 @@ export function watchDevice(device: GPUDevice): Promise<string> {
       if (watched === device) {
         recordFault(
           new Failure({
-            code: "gpu",
+            code: "lost",
             what: `The graphics device was lost (${message}).`,
-            remedy:
-              "Continue from the last snapshot; if it happens again, choose a smaller batch or the WASM backend.",
+            remedy: "Start again; if it happens again, choose a smaller batch or the WASM backend.",
           }),
         );
       }

@@ -14,6 +14,8 @@ const choices: { value: BackendChoice; label: string }[] = [
 export function DeviceBadge() {
   const { session } = useStudio();
   const device = useSession((state) => state.device);
+  // Until the first is open there is none; after that only where none could be had.
+  const none = useSession((state) => state.loss?.device === "none");
   const backend = useSession((state) => state.backend);
   const engineNotices = useSession((state) => state.notices);
   const linkProblems = useRecipe((state) => state.problems);
@@ -33,15 +35,19 @@ export function DeviceBadge() {
           leftSection={
             <Icon name={heed ? "warning" : "chip"} className={heed ? "tone-warning" : undefined} />
           }
-          aria-label={`Device: ${device ? `${names[device.backend]}, ${device.adapter}` : "starting"}${notices.length > 0 ? `, ${notices.length} notices` : ""}`}
+          aria-label={`Device: ${device ? `${names[device.backend]}, ${device.adapter}` : none ? "none" : "starting"}${notices.length > 0 ? `, ${notices.length} notices` : ""}`}
         >
-          <span className="device-name">{device ? names[device.backend] : "Starting"}</span>
+          <span className="device-name">
+            {device ? names[device.backend] : none ? "No device" : "Starting"}
+          </span>
         </Button>
       </Popover.Target>
       <Popover.Dropdown>
         <div className="stack">
           <div>
-            <strong>{device ? names[device.backend] : "The engine is starting"}</strong>
+            <strong>
+              {device ? names[device.backend] : none ? "No device is open" : "The engine is starting"}
+            </strong>
             {device && <p className="dim">{device.adapter}</p>}
           </div>
           {device?.reason && <p>{device.reason}</p>}
@@ -67,6 +73,14 @@ export function DeviceBadge() {
               disabled={locked}
               onChange={choose}
             />
+            <button
+              type="button"
+              className="linkish"
+              disabled={locked}
+              onClick={() => session.openAnew(backend)}
+            >
+              Open it anew
+            </button>
           </div>
         </div>
       </Popover.Dropdown>

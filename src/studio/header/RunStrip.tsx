@@ -17,8 +17,9 @@ const phases: Record<StepReport["phase"], { name: string; line: string }> = {
 };
 
 /** Why a run cannot start, as a request; null when it can. */
-function missing({ model, data, device, reading }: StudioState): string | null {
+function missing({ model, data, device, reading, loss }: StudioState): string | null {
   const target = data.some((set) => set.role === "target");
+  if (loss?.device === "none") return "Choose above what to compute on";
   if (!device) return "The engine is starting";
   if (reading.length > 0)
     return `Reading ${(reading.find((one) => one.what !== "demo") ?? reading[0])?.name}`;

@@ -5,7 +5,7 @@ import { useState } from "react";
 import { applies, defaultRecipe } from "../../session/recipe.ts";
 import { Icon } from "../shared/Icon.tsx";
 import { Panel } from "../shared/Panel.tsx";
-import { type RecipeKey, recipeKeys } from "../state/recipe_store.ts";
+import { linkTo, type RecipeKey, recipeKeys } from "../state/recipe_store.ts";
 import { useRecipe, useSession, useStudio } from "../state/studio.ts";
 import { HeadFields } from "./HeadFields.tsx";
 import { RecipeField } from "./RecipeField.tsx";
@@ -24,7 +24,9 @@ export function RecipePanel() {
   const changed = recipeKeys.some((key) => recipe[key] !== defaultRecipe[key]);
 
   async function copyLink() {
-    await navigator.clipboard.writeText(location.href);
+    const link = new URL(location.href);
+    link.hash = linkTo(recipe);
+    await navigator.clipboard.writeText(link.href);
     notifications.show({ message: "Link copied. It holds the recipe, never the data.", autoClose: 4000 });
   }
 

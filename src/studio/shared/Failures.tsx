@@ -1,8 +1,10 @@
 // What went wrong, where, and what to do; it stays until it is dismissed.
-import { Alert } from "@mantine/core";
+import { Alert, Button } from "@mantine/core";
 import type { FailureCode } from "../../failure.ts";
-import { useSession, useStudio } from "../state/studio.ts";
+import type { Loss } from "../state/session_store.ts";
+import { useSession, useSitting, useStudio } from "../state/studio.ts";
 import { Icon } from "./Icon.tsx";
+import { lossWords } from "./loss.ts";
 
 const titles: Record<FailureCode, string> = {
   "bad-file": "A file cannot be read",
@@ -11,6 +13,7 @@ const titles: Record<FailureCode, string> = {
   "bad-recipe": "The recipe cannot be run",
   network: "A server did not answer as it should",
   gpu: "The graphics device failed",
+  lost: "The graphics device was lost",
   numeric: "The numbers ran away",
   cancelled: "Cancelled",
   state: "That did not work",
@@ -19,8 +22,10 @@ const titles: Record<FailureCode, string> = {
 export function Failures() {
   const { session } = useStudio();
   const failures = useSession((state) => state.failures);
+  const loss = useSession((state) => state.loss);
   return (
-    <div className="failures" role="alert" hidden={failures.length === 0}>
+    <div className="failures" role="alert" hidden={failures.length === 0 && loss === null}>
+      {loss && <LostDevice loss={loss} />}
       {failures.map(({ id, parts }) => (
         <Alert
           key={id}
@@ -51,5 +56,42 @@ export function Failures() {
         </Alert>
       ))}
     </div>
+  );
+}
+
+function LostDevice({ loss }: { loss: Loss }) {
+  const { session } = useStudio();
+  const offered = useSitting(({ unfinished }) => unfinished?.failed?.code === "lost");
+  const backend = useSession((state) => state.backend);
+  const { what, remedy, offers, dismissable } = lossWords(loss, offered);
+  return (
+    <Alert
+      className="failure"
+      color="red"
+      variant="default"
+      title={titles.lost}
+      icon={<Icon name="error" />}
+      withCloseButton={dismissable}
+      closeButtonLabel="Dismiss"
+      onClose={session.dismissLoss}
+    >
+      <p>
+        {what} <strong>{remedy}</strong>
+      </p>
+      {(offers.wasm || offers.again) && (
+        <div className="row wraps">
+          {offers.wasm && (
+            <Button size="xs" onClick={() => session.openAnew("wasm")}>
+              Compute on the CPU
+            </Button>
+          )}
+          {offers.again && (
+            <Button size="xs" variant="default" onClick={() => session.openAnew(backend)}>
+              Try the graphics device again
+            </Button>
+          )}
+        </div>
+      )}
+    </Alert>
   );
 }

@@ -11,22 +11,30 @@ export function Unfinished() {
   const busy = useSession((state) => state.reading.length > 0 || state.running);
   if (!unfinished) return null;
   const { run, row, failed } = unfinished;
+  const kept = run?.kept?.saved;
   const left = row ? row.entries.length - row.at - (run ? 1 : 0) : 0;
   const inRow = row ? `run ${row.at + 1} of ${row.entries.length} of ${row.name}` : "";
   return (
     <section className="unfinished" aria-label="Unfinished run">
       <p>
-        {run && failed ? (
+        {run && kept && failed ? (
           <>
             <strong>{run.name}</strong>
-            {row && `, ${inRow},`} failed; what it had learned by step {formatCount(run.saved.step)} of{" "}
-            {formatCount(run.saved.steps)} is kept. Going on opens the device anew.
+            {row && `, ${inRow},`} failed; what it had learned by step {formatCount(kept.step)} of{" "}
+            {formatCount(kept.steps)} is kept.{failed.code !== "lost" && " Going on opens the device anew."}
+          </>
+        ) : run && kept ? (
+          <>
+            You were at step {formatCount(kept.step)} of {formatCount(kept.steps)} of{" "}
+            <strong>{run.name}</strong>
+            {row && `, ${inRow}`}.
           </>
         ) : run ? (
           <>
-            You were at step {formatCount(run.saved.step)} of {formatCount(run.saved.steps)} of{" "}
             <strong>{run.name}</strong>
-            {row && `, ${inRow}`}.
+            {row && `, ${inRow},`} had been started{" "}
+            {failed ? "when the device was lost" : "when the page was closed"}, and nothing of it was kept
+            yet.
           </>
         ) : (
           <>
@@ -35,10 +43,14 @@ export function Unfinished() {
         )}
       </p>
       <Button disabled={busy || restoring} onClick={() => sitting.goOn()}>
-        {run && failed ? `Go on from step ${formatCount(run.saved.step)}` : "Go on"}
+        {kept && failed
+          ? `Go on from step ${formatCount(kept.step)}`
+          : run && !kept
+            ? "Start it again"
+            : "Go on"}
       </Button>
       <Button variant="default" disabled={restoring} onClick={() => sitting.startAnew()}>
-        {failed ? "Let it go" : run ? "Start anew" : "Leave the rest"}
+        {failed || (run && !kept) ? "Let it go" : run ? "Start anew" : "Leave the rest"}
       </Button>
     </section>
   );

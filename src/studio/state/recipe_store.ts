@@ -72,8 +72,16 @@ export interface RecipeStore extends StoreApi<RecipeState> {
   change(changes: Partial<Recipe>): void;
   /** Changes those settings that stand at their default: what a person or a link has set stays. */
   suggest(changes: Partial<Recipe>): void;
+  /**
+   * Takes up the settings that lay on the table. A link stands above them: where the address says anything of a recipe,
+   * it is the whole of it. What cannot be read is left out, and `problems` says so.
+   */
+  takeUp(settings: Record<string, unknown>): void;
   reset(): void;
 }
+
+/** The hash of a link that gives just this recipe; unlike an address, which may leave everything to the table. */
+export const linkTo = (recipe: Recipe): string => writeRecipe(recipe) || `method=${recipe.method}`;
 
 /** The part of the browser the store needs; a test hands in its own. */
 export interface AddressBar {
@@ -109,6 +117,23 @@ export function createRecipeStore(address: AddressBar): RecipeStore {
         (key) => recipe[key] === defaultRecipe[key] && changes[key] !== undefined,
       );
       change(Object.fromEntries(free.map((key) => [key, changes[key]])));
+    },
+    takeUp(settings) {
+      if (address.read().replace(/^#/, "") !== "") return;
+      const recipe: Record<string, unknown> = { ...defaultRecipe };
+      const unreadable: string[] = [];
+      for (const key of recipeKeys) {
+        const parsed = recipeSchema.shape[key].safeParse(settings[key]);
+        if (parsed.success) recipe[key] = parsed.data;
+        else unreadable.push(key);
+      }
+      put(recipe as Recipe);
+      if (unreadable.length > 0)
+        store.setState({
+          problems: [
+            `Of the last visit's recipe ${unreadable.join(", ")} cannot be read; defaults are used.`,
+          ],
+        });
     },
     reset: () => put(defaultRecipe),
   };

@@ -1,6 +1,7 @@
 // Starts runs, one or several in a row, and sees that each that ends is kept. A run of a row that fails is told of and
 // does not stop the others. One tab of this origin trains at a time: two would only halve each other's speed.
 import { createStore, type StoreApi } from "zustand/vanilla";
+import type { FailureParts } from "../../failure.ts";
 import { Failure } from "../../failure.ts";
 import { type Entry, overSeeds, recipeName, standardLineUp } from "../../session/line_up.ts";
 import type { Recipe, RunResult, SavedRun } from "../../session/protocol.ts";
@@ -28,15 +29,25 @@ export interface RunnerState {
   failed: { name: string; text: string }[];
   /** Name of the run under way, or the last one. */
   name: string;
+  /** The run under way; null between runs. */
+  begun: Begun | null;
   /** Between the press of Start and the end of the last run of the row. */
   busy: boolean;
 }
 
+/** A run from its start to its end. */
+export interface Begun {
+  id: string;
+  name: string;
+  recipe: Recipe;
+}
+
 /** What is gone on with after a reload or a failure: a run that was under way, the rest of a row, or both. */
 export interface Unfinished {
-  /** Whether the run failed, rather than the page was closed. */
-  failed: boolean;
-  run: { id: string; name: string; saved: SavedRun; history: History } | null;
+  /** Why the run failed; null where the page was closed instead. */
+  failed: FailureParts | null;
+  /** `kept` is null where nothing of it is: it can only be started again. */
+  run: (Begun & { kept: { saved: SavedRun; history: History } | null }) | null;
   row: Row | null;
 }
 
@@ -73,6 +84,7 @@ export function createRunner(
     seconds: [],
     failed: [],
     name: "",
+    begun: null,
     busy: false,
   }));
   const { getState: get, setState: set } = store;
@@ -111,17 +123,22 @@ export function createRunner(
     const { device, model, data, run } = session.getState();
     if (!device || !model) return;
     const known = { id, name, colour: runs.nextColour(), when: Date.now(), series };
-    await runs.add(recordOf({ ...known, device, model, data, result }), detailsOf(id, result, run, []));
+    const record = recordOf({ ...known, device, model, data, result });
+    // A run that is gone on with may have been on the list already: what the person made of it there stays.
+    const there = runs.getState().runs.find((one) => one.id === id);
+    const own = there && { name: there.name, tags: there.tags, colour: there.colour, when: there.when };
+    await runs.add({ ...record, ...own }, detailsOf(id, result, run, []));
   }
 
   async function one(name: string, recipe: Recipe, row: Row | null, from?: Unfinished["run"]) {
-    const id = from?.id ?? newId();
-    set({ name });
-    const before = session.getState().failures.length;
-    const result = await session.train(recipe, id, from ?? undefined);
+    const id = from?.kept ? from.id : newId();
+    set({ name, begun: { id, name, recipe } });
+    const result = await session.train(recipe, from?.kept ?? id);
+    set({ begun: null });
     if (!result) {
-      const failure = session.getState().failures.slice(before).at(-1)?.parts;
-      if (row && failure) set(({ failed }) => ({ failed: [...failed, { name, text: failure.what }] }));
+      const { failedRun } = session.getState();
+      if (row && failedRun?.id === id)
+        set(({ failed }) => ({ failed: [...failed, { name, text: failedRun.why.what }] }));
       return;
     }
     const series = row ? { id: row.id, name: row.name, entry: row.entries[row.at]?.name ?? name } : null;
@@ -135,6 +152,8 @@ export function createRunner(
     stopped = false;
     set({ row, seconds: [], failed: [] });
     for (let at = row.at; at < row.entries.length && !stopped; at++) {
+      // Without a device none of the others would come further.
+      if (session.getState().loss?.device === "none") return set({ row: { ...row, at } });
       const now = { ...row, at };
       set({ row: now });
       const { name, recipe } = row.entries[at] as Entry;
@@ -179,7 +198,7 @@ export function createRunner(
         if (row) return through(row, run);
         stopped = false;
         set({ row: null, seconds: [], failed: [] });
-        if (run) await one(run.name, run.saved.recipe, null, run);
+        if (run) await one(run.name, run.recipe, null, run);
       }),
 
     async measurePath() {

@@ -52,6 +52,31 @@ export interface SetSource {
 /** What the page draws of a run, and needs to draw on. */
 export type History = Pick<RunState, "gates" | "frames" | "steps" | "points">;
 
+/** The graphics device that was lost, until the person has seen to it. */
+export interface Loss {
+  /** What happened, a sentence. */
+  what: string;
+  /** How many were lost since a run last ended. */
+  times: number;
+  /** opening: another is being opened · open: it is · none: none is, the person chooses. */
+  device: "opening" | "open" | "none";
+  /** Why none could be had; null where none was asked for, as too many were lost. */
+  refusal: FailureParts | null;
+  /** What was going on: a run, something asked of the last run, or nothing. */
+  broke: "run" | "wish" | null;
+  /** Whether the run on the page is whole again: null where there is none. */
+  runBack: boolean | null;
+}
+
+/** A run that failed: what it was, and what is left of it. */
+export interface FailedRun {
+  id: string | null;
+  recipe: Recipe;
+  /** Its last good step, if it had one. */
+  kept: { saved: SavedRun; history: History } | null;
+  why: FailureParts;
+}
+
 /** What one run left behind; replaced when the next one starts. */
 export interface RunState {
   /** Under which it is kept; null for a run of nobody's. */
@@ -105,8 +130,9 @@ export interface StudioState {
   /** Which of the results that are measured only when asked for is being measured. */
   measuring: "tradeOff" | "robustness" | "path" | null;
   run: RunState;
-  /** The run that failed last, its last good step if it had one; null once another starts or what it was made of changes. */
-  failedRun: { id: string | null; kept: { saved: SavedRun; history: History } | null } | null;
+  /** The run that failed last; null once another starts or what it was made of changes. */
+  failedRun: FailedRun | null;
+  loss: Loss | null;
   /** Set while the person is asked whether the last run may be dropped. */
   asked: { goOn: (yes: boolean) => void } | null;
 }
@@ -130,10 +156,18 @@ const emptyRun: RunState = {
   exportFailure: null,
 };
 
+/** Devices lost without a run that ended between them, after which none is opened unasked. */
+const lossLimit = 3;
 const frameLimit = 600;
 const stepLimit = 1500;
 const pointLimit = 500;
 const imageLimit = 400;
+
+const notKept = new Failure({
+  code: "state",
+  what: "The weights of this run are not kept.",
+  remedy: "Run its recipe again.",
+});
 
 /** Milliseconds from one update to the next: numbers that change faster cannot be read. */
 const pace = 100;
@@ -150,8 +184,13 @@ function atPace(callback: () => void): void {
 }
 
 export interface SessionStore extends StoreApi<StudioState> {
-  /** Opens a device, anew even if it is the same; false when it failed. */
+  /** Opens a device, anew even if it is the same; false when it failed. The run on the page is dropped. */
   open(choice: BackendChoice): Promise<boolean>;
+  /** Opens a device in place of one that failed: the run on the page comes back on it. False when it failed. */
+  openAnew(choice: BackendChoice): Promise<boolean>;
+  /** Says where a run that has ended is kept, to come back from when its device is lost; null for one that is not. */
+  comesBackFrom(kept: (id: string) => Promise<SavedRun | null>): void;
+  dismissLoss(): void;
   loadModel(files: SourceFile[], answers?: ModelAnswers): Promise<boolean>;
   loadData(role: DataRole, name: string, files: SourceFile[], seed: number): Promise<boolean>;
   /** Fetches the built-in demo and loads all of it; gives the recipe it is tuned to, or null when it failed. */
@@ -165,18 +204,18 @@ export interface SessionStore extends StoreApi<StudioState> {
   mapClasses(id: string, mapping: Record<string, string | null>): Promise<void>;
   estimateMemory(recipe: Recipe): Promise<void>;
   /**
-   * Runs a recipe under an id; null when it was cancelled or failed.
-   * @param from the run as it was saved under way, and what was drawn of it, to go on with
+   * Runs a recipe; null when it was cancelled or failed.
+   * @param run id of a new run, or one as it was saved under way and what was drawn of it, to go on with under its own
    */
   train(
     recipe: Recipe,
-    id?: string | null,
-    from?: { saved: SavedRun; history: History },
+    run?: string | { saved: SavedRun; history: History } | null,
   ): Promise<RunResult | null>;
-  /** The run as it stands, with what was drawn of it up to there; null without one. Says nothing when it fails. */
+  /** The run on the page as it stands, with what was drawn of it up to there; null without one. Says nothing when it
+   *  fails. */
   saveRun(): Promise<{ saved: SavedRun; history: History } | null>;
   /** Takes up a run that had ended. */
-  restoreRun(id: string, saved: SavedRun, history: History): Promise<boolean>;
+  restoreRun(saved: SavedRun, history: History): Promise<boolean>;
   /** Accuracies between before and after, on at most `limit` images a set; null when that was stopped. */
   measurePath(limit: number): Promise<PathPoint[] | null>;
   pause(): Promise<void>;
@@ -239,6 +278,7 @@ export function createSessionStore(
     measuring: null,
     run: emptyRun,
     failedRun: null,
+    loss: null,
     asked: null,
   }));
   const { getState: get, setState: set } = store;
@@ -250,6 +290,11 @@ export function createSessionStore(
   let runAsked: { id: string | null } | null = null;
 
   session.subscribe((event) => {
+    if (event.kind === "lost") return deviceLost(event.failure);
+    if (event.kind === "device") {
+      reopened = true;
+      set(({ loss }) => ({ loss: loss && { ...loss, device: "open" } }));
+    }
     waiting.push(event);
     if (waiting.length === 1) schedule(flush);
   });
@@ -263,7 +308,9 @@ export function createSessionStore(
   function withFailure(state: StudioState, parts: FailureParts): Pick<StudioState, "failures"> {
     const same = ({ parts: { what, where } }: { parts: FailureParts }) =>
       what === parts.what && where === parts.where;
-    if (parts.code === "cancelled" || state.failures.some(same)) return { failures: state.failures };
+    // A loss is told of once, by itself, with what became of it.
+    const told = parts.code === "cancelled" || parts.code === "lost";
+    if (told || state.failures.some(same)) return { failures: state.failures };
     return { failures: [...state.failures, { id: ++lastId, parts }] };
   }
 
@@ -320,6 +367,11 @@ export function createSessionStore(
         case "failure":
           Object.assign(state, withFailure(state, event.failure));
           break;
+        case "device":
+          state.device = event.device;
+          break;
+        case "lost":
+          break;
         default:
           event satisfies never;
       }
@@ -348,6 +400,95 @@ export function createSessionStore(
       flush();
       addFailure(error);
       return null;
+    }
+  }
+
+  /** The same for what needs the device, or the run that lies on it: a lost one is back before. */
+  async function onDevice<T>(call: () => Promise<T>): Promise<T | null> {
+    if (recovery) await deviceBack();
+    wanted += 1;
+    const value = await attempt(call);
+    wanted -= 1;
+    return value;
+  }
+
+  // A lost device. ----------------------------------------------------------------------------------------------
+
+  let losses = 0;
+  /** Whether the engine has opened a device since, as something needed one. */
+  let reopened = false;
+  /** How many wishes are on the device now. */
+  let wanted = 0;
+  /** The run that is in the engine, until the page has put its end in order. */
+  let training: Promise<unknown> | null = null;
+  let recovery: Promise<void> | null = null;
+  let keptRun: (id: string) => Promise<SavedRun | null> = async () => null;
+
+  async function deviceBack(): Promise<void> {
+    while (recovery) await recovery;
+  }
+
+  function deviceLost({ what }: FailureParts): void {
+    losses += 1;
+    reopened = false;
+    const broke = get().running ? "run" : wanted > 0 ? "wish" : null;
+    const loss = { what, times: losses, refusal: null, broke, runBack: null } as const;
+    if (losses > lossLimit) {
+      set({ loss: { ...loss, device: "none" }, device: null });
+      return;
+    }
+    set({ loss: { ...loss, device: "opening" } });
+    recoverOn(get().backend);
+  }
+
+  /** Opens a device after those that are being opened, and brings the run back. */
+  function recoverOn(choice: BackendChoice): void {
+    const mine = (recovery ?? Promise.resolve()).then(() => recover(choice));
+    recovery = mine;
+    void mine.finally(() => {
+      if (recovery === mine) recovery = null;
+    });
+  }
+
+  async function recover(choice: BackendChoice): Promise<void> {
+    // A run that was asked for meanwhile opens a device by itself.
+    await training;
+    const before = losses;
+    const setLoss = (changes: Partial<Loss>) =>
+      set(({ loss }) => ({ loss: loss && { ...loss, ...changes } }));
+    try {
+      if (!reopened || choice !== get().backend) {
+        const device = await session.open(choice);
+        if (losses === before) set({ device, backend: choice });
+      }
+    } catch (error) {
+      const refusal = Failure.from(error).parts;
+      if (losses === before) set({ device: null });
+      if (losses === before) setLoss({ device: "none", refusal });
+      if (get().loss === null) addFailure(error);
+      return;
+    }
+    const runBack = get().run.result === null ? null : await bringBack();
+    if (losses === before) setLoss({ device: "open", runBack });
+  }
+
+  /** Puts the run on the page back on the device, gates and strength as they were set by hand. */
+  async function bringBack(): Promise<boolean> {
+    const { id, recipe, open, strength, result } = get().run;
+    try {
+      const saved = id === null ? null : await keptRun(id).catch(() => null);
+      if (!saved?.result) throw notKept;
+      await session.restoreRun(saved);
+      if (open) await session.adjust(open, strength);
+      return true;
+    } catch (error) {
+      const why = Failure.from(error).parts;
+      // Lost once more: the next device tries.
+      if (why.code === "lost" || get().run.result !== result) return false;
+      const { failedRun } = get();
+      dropRun();
+      set({ failedRun: failedRun ?? (recipe && { id, recipe, kept: null, why: { ...why, code: "lost" } }) });
+      return false;
     }
   }
 
@@ -413,7 +554,7 @@ export function createSessionStore(
       exportReport: null,
       exportFailure: null,
     });
-    const evaluation = await attempt(() => session.adjust(open, strength));
+    const evaluation = await onDevice(() => session.adjust(open, strength));
     if (mine !== wishes || get().run.result !== run.result) return;
     if (evaluation === null) setRun(settled);
     else if (!trained) setRun({ current: evaluation });
@@ -429,7 +570,7 @@ export function createSessionStore(
     const { result } = get().run;
     const asked = wishes;
     set({ measuring: what });
-    const keep = await attempt(call);
+    const keep = await onDevice(call);
     set({ measuring: null, stopping: false, progress: null });
     const same = what !== "robustness" || asked === wishes;
     if (keep && same && get().run.result === result) keep();
@@ -448,13 +589,37 @@ export function createSessionStore(
     },
 
     async open(choice) {
+      if (recovery) await deviceBack();
       const device = await attempt(() => session.open(choice));
-      if (!device) return false;
+      if (!device) {
+        // The engine may have let go of the run before it found that there is no other device.
+        if (get().run.result) recoverOn(get().backend);
+        return false;
+      }
       const { failedRun } = get();
       dropRun();
+      losses = 0;
       // Another device is just where a run that failed may go on.
-      set({ device, backend: choice, failedRun });
+      set({ device, backend: choice, failedRun, loss: null });
       return true;
+    },
+
+    async openAnew(choice) {
+      if (choice !== get().backend) losses = 0;
+      set(({ loss }) => ({ loss: loss && { ...loss, device: "opening", refusal: null } }));
+      recoverOn(choice);
+      await deviceBack();
+      const { device, loss } = get();
+      if (device && loss?.device === "open" && choice === "wasm") set({ loss: null });
+      return device !== null;
+    },
+
+    comesBackFrom(kept) {
+      keptRun = kept;
+    },
+
+    dismissLoss() {
+      set(({ loss }) => ({ loss: loss?.device === "open" ? null : loss }));
     },
 
     async loadModel(files, answers = {}) {
@@ -557,18 +722,25 @@ export function createSessionStore(
       set({ memory });
     },
 
-    async train(recipe, id = null, from) {
+    async train(recipe, as = null) {
       if (get().running) return null;
-      const last = get().run;
+      const from = typeof as === "string" ? null : as;
+      const id = typeof as === "string" ? as : (from?.saved.id ?? null);
       set({ running: true, stopping: false, failedRun: null });
+      if (recovery) await deviceBack();
+      const last = get().run;
       if (from) {
         forgetImages();
         set({ run: { ...emptyRun, id, recipe, ...from.history, before: from.saved.before } });
       } else runAsked = { id };
-      let failed = false;
+      let settle = () => {};
+      training = new Promise<void>((resolve) => {
+        settle = resolve;
+      });
+      let why = null as FailureParts | null;
       const result = await attempt(() =>
-        session.train(recipe, from?.saved).catch((error: unknown) => {
-          failed = Failure.from(error).parts.code !== "cancelled";
+        session.train(recipe, from?.saved ?? id ?? undefined).catch((error: unknown) => {
+          why = Failure.from(error).parts;
           throw error;
         }),
       );
@@ -579,29 +751,34 @@ export function createSessionStore(
       // gone on with stays in sight as far as it came.
       const went = from && get().run.steps.length > from.history.steps.length;
       if (!result && (last.result || (from && !went))) set({ run: last });
-      if (failed) {
-        const saved = await session.saveRun().catch(() => null);
+      if (why && why.code !== "cancelled") {
+        const saved = id === null ? null : await session.saveRun(id).catch(() => null);
         const kept = saved?.result === null ? { saved, history: historyOf(ended, saved.step) } : null;
-        if (!get().running) set({ failedRun: { id, kept } });
+        if (!get().running) set({ failedRun: { id, recipe, kept, why } });
       }
+      settle();
+      training = null;
       if (result?.failure) addFailure(new Failure(result.failure));
+      if (result) losses = 0;
       if (result) setRun({ id, result, before: result.before, gates: result.gates, open: null, strength: 1 });
       return result;
     },
 
     async saveRun() {
-      const saved = await session.saveRun().catch(() => null);
+      const { id } = get().run;
+      const saved = id === null ? null : await session.saveRun(id).catch(() => null);
       flush();
-      if (!saved) return null;
-      return { saved, history: historyOf(get().run, saved.step) };
+      // Another run may be on the page by now.
+      const { run } = get();
+      return saved && saved.id === run.id ? { saved, history: historyOf(run, saved.step) } : null;
     },
 
-    async restoreRun(id, saved, history) {
-      const result = await attempt(() => session.restoreRun(saved));
+    async restoreRun(saved, history) {
+      const result = await onDevice(() => session.restoreRun(saved));
       if (!result) return false;
       forgetImages();
       const { recipe, before } = result;
-      set({ run: { ...emptyRun, id, recipe, ...history, before, result } });
+      set({ run: { ...emptyRun, id: saved.id, recipe, ...history, before, result } });
       return true;
     },
 
@@ -671,13 +848,16 @@ export function createSessionStore(
       if (get().exporting) return;
       set({ exporting: true });
       setRun({ exportReport: null, exportFailure: null });
+      if (recovery) await deviceBack();
+      wanted += 1;
       try {
         const exportReport = await session.exportMerged();
         setRun({ exportReport });
       } catch (error) {
         const { parts } = Failure.from(error);
-        if (parts.code !== "cancelled") setRun({ exportFailure: parts });
+        if (parts.code !== "cancelled" && parts.code !== "lost") setRun({ exportFailure: parts });
       }
+      wanted -= 1;
       set({ exporting: false, progress: null });
     },
 

@@ -3,7 +3,7 @@
 import "fake-indexeddb/auto";
 import { beforeEach, expect, test, vi } from "vitest";
 import { Failure } from "../../failure.ts";
-import { type Keep, openKeep } from "../../session/keep.ts";
+import { type Keep, openKeep, type Sitting } from "../../session/keep.ts";
 import type {
   DataReport,
   ModelReport,
@@ -14,6 +14,7 @@ import type {
   StepReport,
 } from "../../session/protocol.ts";
 import { defaultRecipe, type Recipe } from "../../session/recipe.ts";
+import { createRecipeStore, type RecipeStore } from "./recipe_store.ts";
 import { createRunner } from "./runner.ts";
 import { createRunsStore } from "./runs_store.ts";
 import { createSessionStore } from "./session_store.ts";
@@ -22,6 +23,7 @@ import { createSitting } from "./sitting.ts";
 beforeEach(() => {
   vi.stubGlobal("addEventListener", () => {});
   vi.stubGlobal("document", { hidden: false });
+  return () => vi.unstubAllGlobals();
 });
 
 const empty = { sets: [], open: new Uint8Array(0), strength: 1 };
@@ -37,8 +39,8 @@ const resultOf = (recipe: Recipe, complete = true): RunResult => ({
   },
   ...{ before: empty, after: empty, complete, steps: 9, seconds: 2 },
 });
-const savedOf = (recipe: Recipe, result: RunResult | null): SavedRun => ({
-  ...{ version: 1, recipe, model: "m", sets: [], step: 4, steps: 9, seconds: 1, before: empty },
+const savedOf = (id: string, recipe: Recipe, result: RunResult | null): SavedRun => ({
+  ...{ version: 1, id, recipe, model: "m", sets: [], step: 4, steps: 9, seconds: 1, before: empty },
   ...{ validation: null, result, snapshot: new Blob(["weights"]) },
 });
 
@@ -57,8 +59,17 @@ function originLocks() {
   return { request } as unknown as Pick<LockManager, "request">;
 }
 
+/** The recipe of a page that is opened by an address. */
+function recipeAt(hash: string): RecipeStore {
+  let now = hash;
+  const write = (next: string) => {
+    now = next;
+  };
+  return createRecipeStore({ read: () => now, write, onChange: () => {} });
+}
+
 /** One page over a database that outlives it. */
-function page(keep: Keep, locks = originLocks(), overrides: Partial<Session> = {}) {
+function page(keep: Keep, locks = originLocks(), overrides: Partial<Session> = {}, hash = "") {
   const listeners: ((event: SessionEvent) => void)[] = [];
   const calls: string[] = [];
   let ids = 0;
@@ -90,15 +101,17 @@ function page(keep: Keep, locks = originLocks(), overrides: Partial<Session> = {
       return store.getState().data.find((one) => one.id === id) as DataReport;
     },
     estimateMemory: async () => ({ bytes: 1, parts: [] }),
-    train: async (recipe, from) => {
-      calls.push(`train ${recipe.method} ${recipe.seed}${from ? ` from ${from.step}` : ""}`);
+    train: async (recipe, run) => {
+      calls.push(
+        `train ${recipe.method} ${recipe.seed}${typeof run === "object" ? ` from ${run.step}` : ""}`,
+      );
       for (const listener of listeners) listener({ kind: "before", evaluation: empty });
       return resultOf(recipe);
     },
-    saveRun: async () => {
+    saveRun: async (id = "") => {
       const { run } = store.getState();
-      return run.recipe || run.result
-        ? savedOf(run.result?.recipe ?? run.recipe ?? defaultRecipe, run.result)
+      return run.id === id && (run.recipe || run.result)
+        ? savedOf(id, run.result?.recipe ?? run.recipe ?? defaultRecipe, run.result)
         : null;
     },
     restoreRun: async (saved) => {
@@ -118,13 +131,14 @@ function page(keep: Keep, locks = originLocks(), overrides: Partial<Session> = {
   const store = createSessionStore(session, (flush) => flush());
   const runs = createRunsStore(async () => keep);
   const runner = createRunner(store, runs, locks);
-  const sitting = createSitting({ session: store, runs, runner }, async () => keep, {
+  const recipe = recipeAt(hash);
+  const sitting = createSitting({ session: store, runs, runner, recipe }, async () => keep, {
     locks,
     // One save and no more: a page that was left writes nothing over what the next one keeps.
     pace: { first: 5, next: 1e8 },
   });
   const emit = (event: SessionEvent) => listeners.forEach((listener) => void listener(event));
-  return { store, runs, runner, sitting, calls, emit };
+  return { session, store, runs, runner, recipe, sitting, calls, emit };
 }
 
 /** Waits as long as a busy machine needs. */
@@ -177,7 +191,7 @@ test("a run under way is saved as it goes, asked about, and gone on with under i
   const second = page(keep);
   await second.sitting.begin();
   const { unfinished } = second.sitting.getState();
-  expect(unfinished?.run).toMatchObject({ name: "Selective LoRA", saved: { step: 4, steps: 9 } });
+  expect(unfinished?.run).toMatchObject({ name: "Selective LoRA", kept: { saved: { step: 4, steps: 9 } } });
   // Looking decides nothing: a third visit asks again.
   await eventually(async () => expect((await keep.sitting())?.run).toBe(unfinished?.run?.id));
   await second.sitting.goOn();
@@ -197,7 +211,8 @@ test("a run that failed is offered at once, from its last good step and on a dev
   const gpu = new Failure({ code: "gpu", what: "The GPU was lost.", remedy: "Start again." });
   let good: number | null = 4;
   const { store, runner, runs, sitting, calls, emit } = page(keep, originLocks(), {
-    train: async (recipe, from) => {
+    train: async (recipe, run) => {
+      const from = typeof run === "object" ? run : null;
       calls.push(`train ${recipe.method}${from ? ` from ${from.step}` : ""}`);
       emit({ kind: "before", evaluation: empty });
       emit({ kind: "started", recipe, gates: [], steps: 9 });
@@ -205,7 +220,11 @@ test("a run that failed is offered at once, from its last good step and on a dev
       for (const step of [4, 6]) emit({ kind: "step", report: { step, steps: 9 } as StepReport });
       throw gpu;
     },
-    saveRun: async () => (good === null ? null : { ...savedOf(defaultRecipe, null), step: good }),
+    saveRun: async (id = "") => {
+      const { run } = store.getState();
+      if (run.id === id && run.result) return savedOf(id, run.result.recipe, run.result);
+      return good === null ? null : { ...savedOf(id, defaultRecipe, null), step: good };
+    },
   });
   await sitting.begin();
   await store.loadModel(file("vit/config.json"), {});
@@ -214,14 +233,18 @@ test("a run that failed is offered at once, from its last good step and on a dev
   await runner.start(defaultRecipe, 1);
   const offered = () => sitting.getState().unfinished;
   await eventually(() =>
-    expect(offered()).toMatchObject({ failed: true, run: { name: "Selective LoRA", saved: { step: 4 } } }),
+    expect(offered()).toMatchObject({
+      failed: { code: "gpu" },
+      run: { name: "Selective LoRA", kept: { saved: { step: 4 } } },
+    }),
   );
-  expect(offered()?.run?.history.steps.map(({ step }) => step)).toEqual([4]);
+  expect(offered()?.run?.kept?.history.steps.map(({ step }) => step)).toEqual([4]);
   expect(store.getState().failures.map(({ parts }) => parts.what)).toEqual(["The GPU was lost."]);
 
   calls.length = 0;
   await sitting.goOn();
-  expect(calls).toEqual(["open auto", "train selective from 4"]);
+  // The one that ended before comes back on the new device, to be there if this one fails again.
+  expect(calls).toEqual(["open auto", "restore lora", "train selective from 4"]);
   expect(offered()).toBeNull();
   expect(runs.getState().runs[0]).toMatchObject({ name: "Selective LoRA" });
 
@@ -230,7 +253,7 @@ test("a run that failed is offered at once, from its last good step and on a dev
   await runner.start(defaultRecipe, 1);
   good = 5;
   await runner.start(defaultRecipe, 1);
-  await eventually(() => expect(offered()?.run?.saved.step).toBe(5));
+  await eventually(() => expect(offered()?.run?.kept?.saved.step).toBe(5));
   await store.loadData("target", "pets", file("pets/cat/1.png"), 7);
   expect(offered()).toBeNull();
   expect(calls.filter((call) => call === "open auto")).toHaveLength(1);
@@ -240,7 +263,7 @@ test("starting anew lets go of the run that was under way", async () => {
   const keep = await database();
   const id = "r1";
   const history = { gates: [], frames: [], steps: [], points: [] };
-  await keep.putState({ id, name: "One", saved: savedOf(defaultRecipe, null), history });
+  await keep.putState({ name: "One", saved: savedOf(id, defaultRecipe, null), history });
   await keep.pack("m", "vit", file("vit/config.json"));
   const model = { pack: "m", name: "vit", answers: {} };
   await keep.putSitting({
@@ -251,6 +274,8 @@ test("starting anew lets go of the run that was under way", async () => {
     corruption: null,
     run: id,
     series: null,
+    begun: null,
+    recipe: null,
   });
   const { sitting, calls } = page(keep);
   await sitting.begin();
@@ -376,9 +401,13 @@ test("a browser that keeps nothing says so, and the studio works all the same", 
   const { store, calls } = page(await database());
   const runs = createRunsStore(() => Promise.reject(nothing));
   const runner = createRunner(store, runs, originLocks());
-  const sitting = createSitting({ session: store, runs, runner }, () => Promise.reject(nothing), {
-    locks: originLocks(),
-  });
+  const sitting = createSitting(
+    { session: store, runs, runner, recipe: recipeAt("") },
+    () => Promise.reject(nothing),
+    {
+      locks: originLocks(),
+    },
+  );
   await sitting.begin();
   expect(sitting.getState().status).toBe("off");
   expect(calls).toEqual(["open auto"]);
@@ -387,4 +416,119 @@ test("a browser that keeps nothing says so, and the studio works all the same", 
   await runner.start(defaultRecipe, 1);
   expect(runs.getState().runs).toHaveLength(1);
   expect(runs.getState().problems[0]).toContain("keeps nothing");
+});
+
+/** Leaves a page while its first run has told nothing yet. */
+async function leftBeforeItsFirstStep(keep: Keep, chosen: Recipe, tell = false) {
+  const left = page(keep, originLocks(), { train: () => new Promise(() => {}), saveRun: async () => null });
+  await left.sitting.begin();
+  await left.store.loadModel(file("vit/config.json"), {});
+  left.recipe.change(chosen);
+  void left.runner.start(chosen, 1);
+  if (tell) left.emit({ kind: "before", evaluation: empty });
+  await eventually(async () => expect((await keep.sitting())?.begun).not.toBeNull());
+}
+
+test.each([false, true])(
+  "a run of which nothing is kept yet is offered to be started again (%s)",
+  async (tell) => {
+    const keep = await database();
+    const chosen: Recipe = { ...defaultRecipe, method: "lora", seed: 3 };
+    await leftBeforeItsFirstStep(keep, chosen, tell);
+    for (const visit of ["second", "third"]) {
+      const { sitting, calls } = page(keep);
+      await sitting.begin();
+      expect(sitting.getState().unfinished).toMatchObject({
+        failed: null,
+        run: { name: "LoRA on all", recipe: chosen, kept: null },
+      });
+      // Looking decides nothing.
+      expect([visit, calls.at(-1)]).toEqual([visit, "model vit/config.json vit/config.json"]);
+    }
+    const { sitting, calls, runs } = page(keep);
+    await sitting.begin();
+    await sitting.goOn();
+    expect(calls.at(-1)).toBe("train lora 3");
+    await eventually(async () => expect((await keep.sitting())?.begun).toBeNull());
+    expect(runs.getState().runs).toHaveLength(1);
+    const last = page(keep);
+    await last.sitting.begin();
+    expect(last.sitting.getState().unfinished).toBeNull();
+  },
+);
+
+test("a run that was started after one that ended is offered beside it, until it is let go", async () => {
+  const keep = await database();
+  const first = page(keep);
+  await first.sitting.begin();
+  await first.store.loadModel(file("vit/config.json"), {});
+  await first.runner.start({ ...defaultRecipe, method: "lora" }, 1);
+  const { id } = first.store.getState().run;
+  await eventually(async () => expect(await keep.stateIds()).toEqual([id]));
+  await leftBeforeItsFirstStep(keep, defaultRecipe);
+  const second = page(keep);
+  await second.sitting.begin();
+  expect(second.store.getState().run).toMatchObject({ id, result: { complete: true } });
+  expect(second.sitting.getState().unfinished?.run).toMatchObject({ name: "Selective LoRA", kept: null });
+  await second.sitting.startAnew();
+  await eventually(async () => expect((await keep.sitting())?.begun).toBeNull());
+  expect(await keep.stateIds()).toEqual([id]);
+});
+
+test("the recipe lies on the table: a bare address takes it up, a link stands above it", async () => {
+  const keep = await database();
+  const first = page(keep);
+  await first.sitting.begin();
+  first.recipe.change({ rank: 2, epochs: 7 });
+  await eventually(async () => expect((await keep.sitting())?.recipe).toMatchObject({ rank: 2, epochs: 7 }));
+  const bare = page(keep);
+  await bare.sitting.begin();
+  expect(bare.recipe.getState()).toMatchObject({ recipe: { rank: 2, epochs: 7 }, problems: [] });
+  const linked = page(keep, originLocks(), {}, "#rank=16");
+  await linked.sitting.begin();
+  expect(linked.recipe.getState().recipe).toMatchObject({ rank: 16, epochs: defaultRecipe.epochs });
+  // What one visit was opened with is what lies there now.
+  await eventually(async () => expect((await keep.sitting())?.recipe).toMatchObject({ rank: 16 }));
+  const sitting = (await keep.sitting()) as Sitting;
+  await keep.putSitting({ ...sitting, recipe: { ...sitting.recipe, rank: -1, epochs: 9, colour: "red" } });
+  const broken = page(keep);
+  await broken.sitting.begin();
+  expect(broken.recipe.getState().recipe).toMatchObject({ rank: defaultRecipe.rank, epochs: 9 });
+  expect(broken.recipe.getState().problems).toEqual([
+    "Of the last visit's recipe rank cannot be read; defaults are used.",
+  ]);
+});
+
+test("a demo that was being loaded when the page was closed lies on the table whole or not at all", async () => {
+  const keep = await database();
+  const answer = (path: string) =>
+    path.endsWith("index.json")
+      ? Response.json({
+          target: { title: "Pets", file: "a.zip" },
+          ood: [{ title: "Art", file: "b.zip" }],
+          retention: [],
+        })
+      : new Response(path);
+  vi.stubGlobal("fetch", async (path: string) => answer(path));
+  let open = () => {};
+  const stuck = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const first = page(keep);
+  const load = first.session.loadData;
+  first.session.loadData = async (...args) => {
+    if (args[0] === "ood") await stuck;
+    return load(...args);
+  };
+  await first.sitting.begin();
+  await eventually(async () => expect(await keep.sitting()).not.toBeNull());
+  const loaded = first.store.loadDemo(0);
+  await eventually(() => expect(first.store.getState().data).toHaveLength(1));
+  // What was to be written is.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(await keep.sitting()).toMatchObject({ model: null, sets: [] });
+  open();
+  await loaded;
+  await eventually(async () => expect((await keep.sitting())?.sets).toHaveLength(2));
+  expect((await keep.sitting())?.model?.name).toBe("vit");
 });

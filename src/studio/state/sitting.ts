@@ -2,9 +2,10 @@
 // comes, and put back when the page opens again. A run under way is saved every so often, and can be gone on with.
 import { createStore, type StoreApi } from "zustand/vanilla";
 import { Failure } from "../../failure.ts";
-import type { Keep, KeptThing, Sitting } from "../../session/keep.ts";
-import type { BackendChoice, ModelAnswers, SourceFile } from "../../session/protocol.ts";
+import type { Keep, KeptState, KeptThing, Sitting } from "../../session/keep.ts";
+import type { BackendChoice, ModelAnswers, SavedRun, SourceFile } from "../../session/protocol.ts";
 import { recipeSchema } from "../../session/recipe.ts";
+import type { RecipeStore } from "./recipe_store.ts";
 import type { Row, Runner, Unfinished } from "./runner.ts";
 import type { RunsStore } from "./runs_store.ts";
 import type { SessionStore, StudioState } from "./session_store.ts";
@@ -34,7 +35,12 @@ const PACE = { first: 3_000, next: 15_000 };
 type Locks = Pick<LockManager, "request">;
 
 export function createSitting(
-  { session, runs, runner }: { session: SessionStore; runs: RunsStore; runner: Runner },
+  {
+    session,
+    runs,
+    runner,
+    recipe,
+  }: { session: SessionStore; runs: RunsStore; runner: Runner; recipe: RecipeStore },
   keep: () => Promise<Keep>,
   {
     locks = globalThis.navigator?.locks,
@@ -91,10 +97,28 @@ export function createSitting(
         : null,
       sets,
       corruption: data.find(({ corruption }) => corruption !== null)?.corruption ?? null,
-      run: state.run.id ?? get().unfinished?.run?.id ?? null,
+      run: state.run.id,
       series: savedRow(),
+      begun: savedBegun(state),
+      recipe: recipe.getState().recipe,
     };
   }
+
+  /** The run under way, or the one that is offered to be gone on with, or is about to be. */
+  function savedBegun({ failedRun }: StudioState): Sitting["begun"] {
+    const lost = failedRun?.why.code === "lost" ? failedRun : null;
+    const { begun, name } = runner.getState();
+    const one = begun ?? get().unfinished?.run ?? (lost?.id ? { ...lost, id: lost.id, name } : null);
+    return one && { id: one.id, name: one.name, recipe: one.recipe };
+  }
+
+  function setUnfinished(unfinished: Unfinished | null): void {
+    set({ unfinished });
+    saveTable();
+  }
+
+  /** A demo that is still being loaded lies on the table whole or not at all. */
+  const loadsDemo = ({ reading }: StudioState) => reading.some(({ what }) => what === "demo");
 
   function savedRow(): Sitting["series"] {
     const { row: now, busy } = runner.getState();
@@ -109,21 +133,25 @@ export function createSitting(
     tablePending = true;
     void inTurn(async () => {
       tablePending = false;
-      if (get().status === "here") await (await keep()).putSitting(await tableOf(session.getState()));
+      if (get().status !== "here" || loadsDemo(session.getState())) return;
+      await (await keep()).putSitting(await tableOf(session.getState()));
     });
   }
 
-  /** Keeps the run as it stands; false when it cannot be. */
+  /** The run that ended last, where it is kept nowhere else: it comes back from here when its device is lost. */
+  let held: SavedRun | null = null;
+
+  /** Keeps the run on the page as it stands; false when nothing of a run under way was kept. */
   async function saveState(): Promise<boolean> {
-    const { id } = session.getState().run;
-    if (id === null || get().status !== "here") return false;
     const run = await session.saveRun();
-    // Another run may have begun meanwhile.
-    if (!run || session.getState().run.id !== id) return false;
+    if (!run) return false;
+    if (run.saved.result) held = run.saved;
+    if (get().status !== "here") return false;
     const kept = await keep();
-    await kept.putState({ id, name: nameOf(id), ...run });
+    await kept.putState({ name: nameOf(run.saved.id), ...run });
+    if (held === run.saved) held = null;
     runs.setState({ openable: new Set(await kept.stateIds()) });
-    return true;
+    return run.saved.result === null;
   }
 
   function nameOf(id: string): string {
@@ -153,22 +181,24 @@ export function createSitting(
   /** Offers to go on with a run that failed, from the last step that was kept of it. */
   function offerFailed(run: StudioState["failedRun"]): void {
     if (!run?.id) {
-      if (get().unfinished?.failed) set({ unfinished: null });
+      if (get().unfinished?.failed) setUnfinished(null);
       return;
     }
-    const { id, kept } = run;
+    const { id, kept, why } = run;
     const { row, busy, name } = runner.getState();
-    // The others of a row follow it by themselves.
-    const alone = busy && row ? { ...row, entries: row.entries.slice(0, row.at + 1) } : null;
+    // The others of a row follow it by themselves, unless there is nothing that they could run on.
+    const last = session.getState().loss?.device === "none" ? row?.entries.length : (row?.at ?? 0) + 1;
+    const ofRow = busy && row ? { ...row, entries: row.entries.slice(0, last) } : null;
     void inTurn(async () => {
       const stored = get().status === "here" ? await (await keep()).state(id) : null;
       // What was saved last may be from later than what the engine went back to.
       const best = stored && stored.saved.step > (kept?.saved.step ?? 0) ? stored : kept;
-      if (!best || best.saved.result || session.getState().failedRun !== run) return;
-      const { saved, history } = best;
-      set({ unfinished: { failed: true, run: { id, name, saved, history }, row: alone } });
-      if (best === kept && get().status === "here")
-        await (await keep()).putState({ id, name, saved, history });
+      if (best?.saved.result || session.getState().failedRun !== run) return;
+      // Most failures would come again; that a device was lost is nothing in the run itself.
+      if (!best && why.code !== "lost") return;
+      const left = best && { saved: best.saved, history: best.history };
+      setUnfinished({ failed: why, run: { id, name, recipe: run.recipe, kept: left }, row: ofRow });
+      if (kept && best === kept && get().status === "here") await (await keep()).putState({ name, ...kept });
     });
   }
 
@@ -179,18 +209,25 @@ export function createSitting(
         now[key] !== before[key];
       if (other("model") || other("data") || other("sources") || other("modelAnswers") || other("backend"))
         saveTable();
-      if (now.run.id !== before.run.id) saveTable();
+      if (now.run.id !== before.run.id || (loadsDemo(before) && !loadsDemo(now))) saveTable();
       if (now.running && !before.running) {
-        set({ unfinished: null });
+        setUnfinished(null);
         autosave(pace.first);
       }
       if (now.failedRun !== before.failedRun) offerFailed(now.failedRun);
       if (now.status === "paused" && before.status !== "paused") autosave(0);
-      if (now.run.result !== null && now.run.result !== before.run.result && get().status === "here")
+      if (now.run.result !== null && now.run.result !== before.run.result)
         void inTurn(async () => void (await saveState()));
     });
     runner.subscribe((now, before) => {
-      if (now.row !== before.row || now.busy !== before.busy) saveTable();
+      if (now.row !== before.row || now.busy !== before.busy || now.begun !== before.begun) saveTable();
+    });
+    recipe.subscribe((now, before) => {
+      if (now.recipe !== before.recipe) saveTable();
+    });
+    session.comesBackFrom(async (id) => {
+      await queue;
+      return held?.id === id ? held : ((await (await keep()).state(id))?.saved ?? null);
     });
     addEventListener("visibilitychange", () => {
       if (document.hidden && session.getState().running) autosave(0);
@@ -224,12 +261,33 @@ export function createSitting(
     const { data } = session.getState();
     if (sitting.corruption && data.some(({ role }) => role === "target"))
       if (data.every(({ corruption }) => corruption === null)) await session.corrupt(sitting.corruption);
+    const stateOf = async (id: string | undefined | null) => (id ? await kept.state(id) : null);
+    const states = [await stateOf(sitting.begun?.id), await stateOf(sitting.run)];
+    const ended = states.find((state) => state?.saved.result);
+    if (ended) await session.restoreRun(ended.saved, ended.history);
+    const run = await begunOf(sitting, states);
     const row = rowOf(sitting.series);
-    const state = sitting.run === null ? null : await kept.state(sitting.run);
-    if (state?.saved.result) await session.restoreRun(state.id, state.saved, state.history);
-    const run = state?.saved.result === null ? state : null;
-    const rest = row && !run ? await restOf(row) : row;
-    if (run || rest) set({ unfinished: { failed: false, run, row: rest } });
+    const rest = row && !run?.kept ? await restOf(row) : row;
+    // A row starts its next run by itself.
+    const offered = run?.kept || !rest ? run : null;
+    if (offered || rest) set({ unfinished: { failed: null, run: offered, row: rest } });
+  }
+
+  /** The run that was under way when the page was closed, with what is kept of it. */
+  async function begunOf(
+    { begun }: Sitting,
+    states: readonly (KeptState | null)[],
+  ): Promise<Unfinished["run"]> {
+    const state = states.find((one) => one?.saved.result === null && (!begun || one.id === begun.id));
+    if (state) {
+      const { id, name, saved, history } = state;
+      return { id, name, recipe: saved.recipe, kept: { saved, history } };
+    }
+    const parsed = recipeSchema.safeParse(begun?.recipe);
+    if (!begun || !parsed.success) return null;
+    await runs.load();
+    const hasEnded = runs.getState().runs.some(({ id }) => id === begun.id);
+    return hasEnded ? null : { ...begun, recipe: parsed.data, kept: null };
   }
 
   /** A row without the runs of it that are kept already; null when none is left. */
@@ -292,8 +350,11 @@ export function createSitting(
         return;
       }
       const sitting = await kept.sitting().catch(() => null);
-      await session.open((sitting?.backend ?? "auto") as BackendChoice);
-      if (sitting && (sitting.model || sitting.sets.length > 0)) {
+      if (sitting?.recipe) recipe.takeUp(sitting.recipe);
+      const backend: BackendChoice = sitting?.backend ?? "auto";
+      // What was chosen on another day may not be there today.
+      if (!(await session.open(backend)) && backend !== "auto") await session.open("auto");
+      if (sitting && (sitting.model || sitting.sets.length > 0 || sitting.begun)) {
         set({ status: "restoring" });
         await putBack(sitting).catch(tell);
       }
@@ -304,23 +365,24 @@ export function createSitting(
     async goOn() {
       const { unfinished } = get();
       if (!unfinished) return;
-      // A device that failed is not trusted with the rest.
-      if (unfinished.failed && !(await session.open(session.getState().backend))) return;
-      set({ unfinished: null });
+      // A device that failed is not trusted with the rest. One that was lost is opened anew by itself, if it can be.
+      const { device, backend } = session.getState();
+      const open = device !== null && (!unfinished.failed || unfinished.failed.code === "lost");
+      if (!open && !(await session.openAnew(backend))) return;
+      setUnfinished(null);
       await runner.goOn(unfinished);
     },
 
     async startAnew() {
-      const { unfinished } = get();
-      set({ unfinished: null });
-      const id = unfinished?.run?.id;
-      if (id !== undefined) await inTurn(async () => (await keep()).removeState(id));
-      saveTable();
+      const run = get().unfinished?.run;
+      session.setState({ failedRun: null });
+      setUnfinished(null);
+      if (run?.kept) await inTurn(async () => (await keep()).removeState(run.id));
     },
 
     async reopen(id) {
       const state = await (await keep()).state(id);
-      if (state?.saved.result) return session.restoreRun(state.id, state.saved, state.history);
+      if (state?.saved.result) return session.restoreRun(state.saved, state.history);
       session.addFailure(
         new Failure({
           code: "state",
