@@ -1,7 +1,16 @@
 // What a person sees when the device fails a run: which op it was and what to do, that memory ran out and the run goes
 // on all the same; and nothing that was loaded is lost. The faults are planted in the engine's worker.
 import { expect, type Page, test } from "@playwright/test";
-import { keptSteps, loadTiny, openOnWebGPU, region, runStrip, setNumber } from "./support.ts";
+import {
+  keptSteps,
+  loadTiny,
+  openOnWebGPU,
+  pressAtStep,
+  region,
+  runStrip,
+  scoresOf,
+  setNumber,
+} from "./support.ts";
 
 /** Runs a piece of script in the engine's worker before its own. */
 async function plant(page: Page, script: string): Promise<void> {
@@ -88,12 +97,10 @@ test("memory that runs out halves what goes through at once, says so, and the ru
   );
 });
 
-test("a GPU that is lost ends the run, which goes on at once from its last good step on a fresh device", async ({
-  page,
-}) => {
-  await plant(
+/** Lets a test take the open device away, as a driver that is reset does; the page itself says "destroyed". */
+const plantLoss = (page: Page) =>
+  plant(
     page,
-    // As a driver that is reset takes a device away; the page itself says "destroyed" when it closes one.
     `const ask = GPUAdapter.prototype.requestDevice;
     GPUAdapter.prototype.requestDevice = async function (...args) {
       const device = await ask.apply(this, args);
@@ -107,18 +114,108 @@ test("a GPU that is lost ends the run, which goes on at once from its last good 
       return device;
     };`,
   );
+const takeAway = (page: Page) =>
+  page.workers()[0]?.evaluate(() => (self as unknown as { takeAway: () => void }).takeAway());
+const lossOf = (page: Page) => page.getByRole("alert", { name: "The graphics device was lost" });
+const badge = (page: Page) => page.getByRole("button", { name: /^Device:/ });
+
+/** The loss is told of in one alert and no other, with these words. */
+async function toldOnce(page: Page, words: RegExp): Promise<void> {
+  await expect(lossOf(page)).toContainText(words, { timeout: 60_000 });
+  await expect(page.locator(".failure")).toHaveCount(1);
+  await expect(badge(page)).toHaveAccessibleName(/WebGPU/);
+}
+
+test("a GPU that is lost thrice: the run starts again, goes on from its last step, and ends on the CPU", async ({
+  page,
+}) => {
+  await plantLoss(page);
   await openOnWebGPU(page);
   await loadTiny(page);
   await setNumber(page, "Epochs", 150);
   await setNumber(page, "Rank", 2);
-  await start(page);
-  await expect.poll(() => keptSteps(page), { timeout: 120_000 }).toHaveLength(1);
-  await page.workers()[0]?.evaluate(() => (self as unknown as { takeAway: () => void }).takeAway());
-  await expect(page.getByRole("alert", { name: "The graphics device failed" })).toContainText("was lost");
   const offer = region(page, "Unfinished run");
-  await expect(offer).toContainText(/Selective LoRA failed; what it had learned by step \d+ of \d+ is kept/);
-  await offer.getByRole("button", { name: /^Go on from step \d+$/ }).click();
-  await expect(offer).toBeHidden();
-  await expect(page.getByRole("button", { name: /^Device:/ })).toHaveAccessibleName(/WebGPU/);
+
+  await test.step("before anything of it is kept", async () => {
+    await start(page);
+    await expect(page.getByRole("button", { name: "Stop" })).toBeEnabled();
+    await takeAway(page);
+    await toldOnce(page, /the driver was reset.*It is open again\. Go on with the run just below\./);
+    await expect(offer).toContainText(
+      "Selective LoRA had been started when the device was lost, and nothing of it was kept yet.",
+    );
+    await offer.getByRole("button", { name: "Start it again" }).click();
+    await expect(offer).toBeHidden();
+  });
+
+  await test.step("after a step was kept", async () => {
+    await expect.poll(() => keptSteps(page), { timeout: 120_000 }).toHaveLength(1);
+    await takeAway(page);
+    await toldOnce(page, /the second time in a row/);
+    await expect(offer).toContainText(
+      /Selective LoRA failed; what it had learned by step \d+ of \d+ is kept/,
+    );
+    await expect(page.getByRole("button", { name: "Compute on the CPU" })).toBeHidden();
+    await offer.getByRole("button", { name: /^Go on from step \d+$/ }).click();
+    await expect(offer).toBeHidden();
+  });
+
+  await test.step("a third time: the CPU is offered", async () => {
+    await takeAway(page);
+    await toldOnce(page, /the third time in a row/);
+    await page.getByRole("button", { name: "Compute on the CPU" }).click();
+    await expect(badge(page)).toHaveAccessibleName(/WASM/);
+    await expect(lossOf(page)).toBeHidden();
+    await offer.getByRole("button", { name: /^Go on from step \d+$/ }).click();
+    await expect(runStrip(page)).toContainText("Done", { timeout: 240_000 });
+  });
+});
+
+test("a GPU that is lost after a run leaves the run as it was, and the next one cannot touch it", async ({
+  page,
+}) => {
+  await plantLoss(page);
+  await openOnWebGPU(page);
+  await loadTiny(page);
+  await setNumber(page, "Epochs", 6);
+  await setNumber(page, "Rank", 2);
+  await start(page);
   await expect(runStrip(page)).toContainText("Done", { timeout: 240_000 });
+  await expect.poll(() => keptSteps(page)).toHaveLength(1);
+  const [steps] = await keptSteps(page);
+  const scores = await scoresOf(page, "few");
+  const cell = region(page, "Blocks").getByRole("button", { name: /^Layer 2, Attention, / });
+
+  await test.step("while nothing is going on", async () => {
+    await takeAway(page);
+    await toldOnce(page, /It is open again\. Your run is as it was/);
+    await expect(runStrip(page)).toContainText("Done");
+    await cell.click();
+    await expect(cell).toHaveAccessibleName(/set by hand/);
+    await expect.poll(async () => (await scoresOf(page, "few")).length).toBeGreaterThan(scores.length);
+    const panel = region(page, "Export");
+    await panel.getByRole("button", { name: "Export merged weights" }).click();
+    await expect(panel.getByRole("button", { name: "Download model.safetensors" })).toBeVisible({
+      timeout: 120_000,
+    });
+    await page.getByRole("button", { name: "Dismiss" }).click();
+    await expect(lossOf(page)).toBeHidden();
+  });
+
+  await test.step("while the next run settles", async () => {
+    await setNumber(page, "Epochs", 40);
+    await page.getByRole("button", { name: "Run again" }).click();
+    await pressAtStep(page, "Pause", 70);
+    await expect(runStrip(page)).toContainText("Paused", { timeout: 120_000 });
+    await takeAway(page);
+    await toldOnce(page, /Go on with the run just below\. The run before it is as it was\./);
+    await expect(runStrip(page)).toContainText("Done");
+    await expect.poll(() => scoresOf(page, "few")).toEqual(scores);
+    await region(page, "Unfinished run")
+      .getByRole("button", { name: /^Go on from step \d+$/ })
+      .click();
+    await expect(page.getByRole("button", { name: "Run again" })).toBeVisible({ timeout: 240_000 });
+    await expect.poll(async () => (await keptSteps(page)).sort((a, b) => a - b)).toEqual([steps, 80]);
+    await expect(page.getByRole("button", { name: /^Runs 2/ })).toBeVisible();
+  });
 });

@@ -3,7 +3,17 @@
 // is the second, and one button forgets it all.
 import { readFileSync } from "node:fs";
 import { expect, type Page, test } from "@playwright/test";
-import { keptSteps, loadTiny, open, pressAtStep, region, runStrip, scoresOf, setNumber } from "./support.ts";
+import {
+  keptSteps,
+  loadTiny,
+  open,
+  openOnWebGPU,
+  pressAtStep,
+  region,
+  runStrip,
+  scoresOf,
+  setNumber,
+} from "./support.ts";
 
 async function exported(page: Page): Promise<Buffer> {
   const panel = region(page, "Export");
@@ -17,6 +27,23 @@ async function exported(page: Page): Promise<Buffer> {
 const ended = (page: Page) =>
   expect(page.getByRole("button", { name: "Run again" })).toBeVisible({ timeout: 200_000 });
 const unfinished = (page: Page) => region(page, "Unfinished run");
+
+/** Name of the run that the table says is under way. */
+const begun = (page: Page): Promise<string | null> =>
+  page.evaluate(
+    () =>
+      new Promise<string | null>((resolve, reject) => {
+        const asked = indexedDB.open("selora");
+        asked.onerror = () => reject(asked.error);
+        asked.onsuccess = () => {
+          const now = asked.result.transaction("sitting").objectStore("sitting").get("now");
+          now.onsuccess = () => {
+            asked.result.close();
+            resolve(now.result?.begun?.name ?? null);
+          };
+        };
+      }),
+  );
 
 test("a run goes on after a reload, bit by bit", async ({ page, context }) => {
   await open(page);
@@ -96,4 +123,51 @@ test("a run goes on after a reload, bit by bit", async ({ page, context }) => {
     await expect(page.getByRole("button", { name: "Try the demo", exact: true }).first()).toBeVisible();
     await expect(page.getByRole("button", { name: "Runs", exact: true })).toBeVisible();
   });
+});
+
+/** Comes back by the bare address, as from a bookmark. */
+async function comeBack(page: Page): Promise<void> {
+  await page.goto("about:blank");
+  await page.goto("/");
+}
+
+test("a run that was left before its first step is offered again, with the recipe that lay on the table", async ({
+  page,
+}) => {
+  // The software GPU takes seconds to the first step, which are more than enough to leave in.
+  await openOnWebGPU(page);
+  await loadTiny(page);
+  await setNumber(page, "Epochs", 2);
+  await setNumber(page, "Rank", 2);
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+  await expect.poll(() => begun(page)).toBe("Selective LoRA");
+  await comeBack(page);
+  await expect(unfinished(page)).toContainText(
+    "Selective LoRA had been started when the page was closed, and nothing of it was kept yet.",
+  );
+  await expect(page.getByRole("textbox", { name: "Rank", exact: true })).toHaveValue("2");
+  await expect(page.getByRole("textbox", { name: "Epochs", exact: true })).toHaveValue("2");
+  await unfinished(page).getByRole("button", { name: "Start it again" }).click();
+  await expect(unfinished(page)).toBeHidden();
+  await ended(page);
+  await expect.poll(() => begun(page)).toBeNull();
+});
+
+test("a demo that was being loaded is there whole, or offered anew", async ({ page }) => {
+  const offered = page.getByRole("button", { name: "Try the demo", exact: true }).first();
+  await open(page);
+  for (const moment of ["demo-vit", "to validate"]) {
+    await expect(offered).toBeVisible();
+    await offered.click();
+    await expect(region(page, "What goes in")).toContainText(moment, { timeout: 60_000 });
+    await comeBack(page);
+    await expect(page.getByRole("button", { name: /^Device:/ })).toHaveAccessibleName(/WASM/);
+    if (!(await offered.isVisible())) {
+      // A fast machine had all of it.
+      await expect(runStrip(page)).toContainText("Ready", { timeout: 60_000 });
+      await expect(region(page, "Retention images")).toContainText("to test");
+      break;
+    }
+    await expect(region(page, "Model")).not.toContainText("demo-vit");
+  }
 });
