@@ -63,6 +63,7 @@ function LostDevice({ loss }: { loss: Loss }) {
   const { session } = useStudio();
   const offered = useSitting(({ unfinished }) => unfinished?.failed?.code === "lost");
   const backend = useSession((state) => state.backend);
+  const running = useSession((state) => state.running);
   const { what, remedy, offers, dismissable } = lossWords(loss, offered);
   return (
     <Alert
@@ -81,12 +82,12 @@ function LostDevice({ loss }: { loss: Loss }) {
       {(offers.wasm || offers.again) && (
         <div className="row wraps">
           {offers.wasm && (
-            <Button size="xs" onClick={() => session.openAnew("wasm")}>
+            <Button size="xs" disabled={running} onClick={() => session.openAnew("wasm")}>
               Compute on the CPU
             </Button>
           )}
           {offers.again && (
-            <Button size="xs" variant="default" onClick={() => session.openAnew(backend)}>
+            <Button size="xs" variant="default" disabled={running} onClick={() => session.openAnew(backend)}>
               Try the graphics device again
             </Button>
           )}

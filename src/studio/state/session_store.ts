@@ -30,6 +30,7 @@ import type {
 } from "../../session/protocol.ts";
 import { fetchDemo } from "../files/demo.ts";
 import { appendBounded } from "./bounded.ts";
+import { createRecovery } from "./recovery.ts";
 
 export type Status = Extract<SessionEvent, { kind: "status" }>["status"];
 export type Progress = Extract<SessionEvent, { kind: "progress" }>;
@@ -156,18 +157,10 @@ const emptyRun: RunState = {
   exportFailure: null,
 };
 
-/** Devices lost without a run that ended between them, after which none is opened unasked. */
-const lossLimit = 3;
 const frameLimit = 600;
 const stepLimit = 1500;
 const pointLimit = 500;
 const imageLimit = 400;
-
-const notKept = new Failure({
-  code: "state",
-  what: "The weights of this run are not kept.",
-  remedy: "Run its recipe again.",
-});
 
 /** Milliseconds from one update to the next: numbers that change faster cannot be read. */
 const pace = 100;
@@ -290,11 +283,8 @@ export function createSessionStore(
   let runAsked: { id: string | null } | null = null;
 
   session.subscribe((event) => {
-    if (event.kind === "lost") return deviceLost(event.failure);
-    if (event.kind === "device") {
-      reopened = true;
-      set(({ loss }) => ({ loss: loss && { ...loss, device: "open" } }));
-    }
+    if (event.kind === "lost") return recovery.lost(event.failure);
+    if (event.kind === "device") recovery.opened();
     waiting.push(event);
     if (waiting.length === 1) schedule(flush);
   });
@@ -405,91 +395,7 @@ export function createSessionStore(
 
   /** The same for what needs the device, or the run that lies on it: a lost one is back before. */
   async function onDevice<T>(call: () => Promise<T>): Promise<T | null> {
-    if (recovery) await deviceBack();
-    wanted += 1;
-    const value = await attempt(call);
-    wanted -= 1;
-    return value;
-  }
-
-  // A lost device. ----------------------------------------------------------------------------------------------
-
-  let losses = 0;
-  /** Whether the engine has opened a device since, as something needed one. */
-  let reopened = false;
-  /** How many wishes are on the device now. */
-  let wanted = 0;
-  /** The run that is in the engine, until the page has put its end in order. */
-  let training: Promise<unknown> | null = null;
-  let recovery: Promise<void> | null = null;
-  let keptRun: (id: string) => Promise<SavedRun | null> = async () => null;
-
-  async function deviceBack(): Promise<void> {
-    while (recovery) await recovery;
-  }
-
-  function deviceLost({ what }: FailureParts): void {
-    losses += 1;
-    reopened = false;
-    const broke = get().running ? "run" : wanted > 0 ? "wish" : null;
-    const loss = { what, times: losses, refusal: null, broke, runBack: null } as const;
-    if (losses > lossLimit) {
-      set({ loss: { ...loss, device: "none" }, device: null });
-      return;
-    }
-    set({ loss: { ...loss, device: "opening" } });
-    recoverOn(get().backend);
-  }
-
-  /** Opens a device after those that are being opened, and brings the run back. */
-  function recoverOn(choice: BackendChoice): void {
-    const mine = (recovery ?? Promise.resolve()).then(() => recover(choice));
-    recovery = mine;
-    void mine.finally(() => {
-      if (recovery === mine) recovery = null;
-    });
-  }
-
-  async function recover(choice: BackendChoice): Promise<void> {
-    // A run that was asked for meanwhile opens a device by itself.
-    await training;
-    const before = losses;
-    const setLoss = (changes: Partial<Loss>) =>
-      set(({ loss }) => ({ loss: loss && { ...loss, ...changes } }));
-    try {
-      if (!reopened || choice !== get().backend) {
-        const device = await session.open(choice);
-        if (losses === before) set({ device, backend: choice });
-      }
-    } catch (error) {
-      const refusal = Failure.from(error).parts;
-      if (losses === before) set({ device: null });
-      if (losses === before) setLoss({ device: "none", refusal });
-      if (get().loss === null) addFailure(error);
-      return;
-    }
-    const runBack = get().run.result === null ? null : await bringBack();
-    if (losses === before) setLoss({ device: "open", runBack });
-  }
-
-  /** Puts the run on the page back on the device, gates and strength as they were set by hand. */
-  async function bringBack(): Promise<boolean> {
-    const { id, recipe, open, strength, result } = get().run;
-    try {
-      const saved = id === null ? null : await keptRun(id).catch(() => null);
-      if (!saved?.result) throw notKept;
-      await session.restoreRun(saved);
-      if (open) await session.adjust(open, strength);
-      return true;
-    } catch (error) {
-      const why = Failure.from(error).parts;
-      // Lost once more: the next device tries.
-      if (why.code === "lost" || get().run.result !== result) return false;
-      const { failedRun } = get();
-      dropRun();
-      set({ failedRun: failedRun ?? (recipe && { id, recipe, kept: null, why: { ...why, code: "lost" } }) });
-      return false;
-    }
+    return recovery.wish(() => attempt(call));
   }
 
   async function reading<T>(what: Reading["what"], name: string, call: () => Promise<T>): Promise<T | null> {
@@ -576,6 +482,8 @@ export function createSessionStore(
     if (keep && same && get().run.result === result) keep();
   }
 
+  const recovery = createRecovery(session, store, dropRun, addFailure);
+
   const actions: SessionStore = {
     ...store,
     addFailure,
@@ -589,34 +497,23 @@ export function createSessionStore(
     },
 
     async open(choice) {
-      if (recovery) await deviceBack();
+      await recovery.done();
       const device = await attempt(() => session.open(choice));
       if (!device) {
         // The engine may have let go of the run before it found that there is no other device.
-        if (get().run.result) recoverOn(get().backend);
+        if (get().run.result) void recovery.openAnew(get().backend);
         return false;
       }
       const { failedRun } = get();
       dropRun();
-      losses = 0;
+      recovery.trust();
       // Another device is just where a run that failed may go on.
       set({ device, backend: choice, failedRun, loss: null });
       return true;
     },
 
-    async openAnew(choice) {
-      if (choice !== get().backend) losses = 0;
-      set(({ loss }) => ({ loss: loss && { ...loss, device: "opening", refusal: null } }));
-      recoverOn(choice);
-      await deviceBack();
-      const { device, loss } = get();
-      if (device && loss?.device === "open" && choice === "wasm") set({ loss: null });
-      return device !== null;
-    },
-
-    comesBackFrom(kept) {
-      keptRun = kept;
-    },
+    openAnew: recovery.openAnew,
+    comesBackFrom: recovery.comesBackFrom,
 
     dismissLoss() {
       set(({ loss }) => ({ loss: loss?.device === "open" ? null : loss }));
@@ -727,16 +624,13 @@ export function createSessionStore(
       const from = typeof as === "string" ? null : as;
       const id = typeof as === "string" ? as : (from?.saved.id ?? null);
       set({ running: true, stopping: false, failedRun: null });
-      if (recovery) await deviceBack();
+      if (recovery.pending) await recovery.done();
       const last = get().run;
       if (from) {
         forgetImages();
         set({ run: { ...emptyRun, id, recipe, ...from.history, before: from.saved.before } });
       } else runAsked = { id };
-      let settle = () => {};
-      training = new Promise<void>((resolve) => {
-        settle = resolve;
-      });
+      const settled = recovery.during();
       let why = null as FailureParts | null;
       const result = await attempt(() =>
         session.train(recipe, from?.saved ?? id ?? undefined).catch((error: unknown) => {
@@ -756,10 +650,9 @@ export function createSessionStore(
         const kept = saved?.result === null ? { saved, history: historyOf(ended, saved.step) } : null;
         if (!get().running) set({ failedRun: { id, recipe, kept, why } });
       }
-      settle();
-      training = null;
+      settled();
       if (result?.failure) addFailure(new Failure(result.failure));
-      if (result) losses = 0;
+      if (result) recovery.trust();
       if (result) setRun({ id, result, before: result.before, gates: result.gates, open: null, strength: 1 });
       return result;
     },
@@ -848,16 +741,13 @@ export function createSessionStore(
       if (get().exporting) return;
       set({ exporting: true });
       setRun({ exportReport: null, exportFailure: null });
-      if (recovery) await deviceBack();
-      wanted += 1;
       try {
-        const exportReport = await session.exportMerged();
+        const exportReport = await recovery.wish(() => session.exportMerged());
         setRun({ exportReport });
       } catch (error) {
         const { parts } = Failure.from(error);
         if (parts.code !== "cancelled" && parts.code !== "lost") setRun({ exportFailure: parts });
       }
-      wanted -= 1;
       set({ exporting: false, progress: null });
     },
 
