@@ -116,7 +116,7 @@ const plantLoss = (page: Page) =>
   );
 const takeAway = (page: Page) =>
   page.workers()[0]?.evaluate(() => (self as unknown as { takeAway: () => void }).takeAway());
-const lossOf = (page: Page) => page.getByRole("alert", { name: "The graphics device was lost" });
+const lossOf = (page: Page) => page.getByRole("alert", { name: "The graphics device failed" });
 const badge = (page: Page) => page.getByRole("button", { name: /^Device:/ });
 
 /** The loss is told of in one alert and no other, with these words. */

@@ -75,7 +75,7 @@ export function checkFinite(value: number, where: string): number {
       code: "numeric",
       what: `The value became ${Number.isNaN(value) ? "not a number" : "infinite"}.`,
       where,
-      remedy: "Lower the learning rate or the rank's alpha and start again from the last snapshot.",
+      remedy: "Lower the learning rate or the rank's alpha and start again.",
     });
   }
   return value;

@@ -13,7 +13,7 @@ const titles: Record<FailureCode, string> = {
   "bad-recipe": "The recipe cannot be run",
   network: "A server did not answer as it should",
   gpu: "The graphics device failed",
-  lost: "The graphics device was lost",
+  lost: "The graphics device failed",
   numeric: "The numbers ran away",
   cancelled: "Cancelled",
   state: "That did not work",
