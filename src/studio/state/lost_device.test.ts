@@ -265,6 +265,26 @@ test.each(ways)(
   },
 );
 
+test("what is offered of a lost run stays while another runs, and after it", async () => {
+  const { store, runner, runs, sitting, loseAt, rest, finish } = await page();
+  loseAt(step("settling"));
+  await runner.start({ ...recipe, seed: 8 }, 1);
+  await rest();
+  const offer = sitting.getState().unfinished;
+  await finish();
+  expect(sitting.getState().unfinished).toBe(offer);
+  await sitting.goOn();
+  await rest();
+  expect(sitting.getState().unfinished).toBeNull();
+  expect(store.getState().run).toMatchObject({ id: offer?.run?.id, result: { recipe: { seed: 8 } } });
+  expect(
+    runs
+      .getState()
+      .runs.map(({ recipe: { seed } }) => seed)
+      .sort(),
+  ).toEqual([7, 8]);
+});
+
 test("a row goes on after a loss, and each of its runs is kept as itself", async () => {
   const { store, runner, runs, kept, loseAt, rest } = await page();
   let runsBegun = 0;

@@ -181,7 +181,8 @@ export function createSitting(
   /** Offers to go on with a run that failed, from the last step that was kept of it. */
   function offerFailed(run: StudioState["failedRun"]): void {
     if (!run?.id) {
-      if (get().unfinished?.failed) setUnfinished(null);
+      // What it was made of has changed. Another run that starts takes nothing away.
+      if (get().unfinished?.failed && !session.getState().running) setUnfinished(null);
       return;
     }
     const { id, kept, why } = run;
@@ -210,10 +211,7 @@ export function createSitting(
       if (other("model") || other("data") || other("sources") || other("modelAnswers") || other("backend"))
         saveTable();
       if (now.run.id !== before.run.id || (loadsDemo(before) && !loadsDemo(now))) saveTable();
-      if (now.running && !before.running) {
-        setUnfinished(null);
-        autosave(pace.first);
-      }
+      if (now.running && !before.running) autosave(pace.first);
       if (now.failedRun !== before.failedRun) offerFailed(now.failedRun);
       if (now.status === "paused" && before.status !== "paused") autosave(0);
       if (now.run.result !== null && now.run.result !== before.run.result)
