@@ -6,6 +6,7 @@ const lost: Loss = {
   what: "The graphics device was lost: the driver was reset.",
   times: 1,
   device: "open",
+  onCpu: false,
   refusal: null,
   broke: null,
   runBack: null,
@@ -57,6 +58,13 @@ const table: [string, Partial<Loss>, boolean, string, string][] = [
     true,
     "It is open again. Go on with the run just below. Compute on the CPU instead: slower, but nothing is lost there.",
     "wasm",
+  ],
+  [
+    "none left but the CPU",
+    { runBack: true, times: 3, onCpu: true },
+    false,
+    "No other could be opened, so the CPU computes from here on. Your run is as it was, with its blocks and its export.",
+    "",
   ],
   [
     "no device any more",

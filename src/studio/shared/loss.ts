@@ -23,7 +23,7 @@ const cpu = "Compute on the CPU instead: slower, but nothing is lost there.";
 /** @param offered whether the page offers to go on with a run, or to start it again */
 export function lossWords(loss: Loss, offered: boolean): LossWords {
   const what = `${loss.what}${timesIn(loss.times)}`;
-  const often = loss.times >= OFTEN;
+  const often = loss.times >= OFTEN && !loss.onCpu;
   if (loss.device === "opening") {
     const remedy = "It is being opened anew; everything you loaded is still there.";
     return { what, remedy, offers: { wasm: false, again: false }, dismissable: false };
@@ -35,7 +35,9 @@ export function lossWords(loss: Loss, offered: boolean): LossWords {
     const remedy = `${cpu} Or try the graphics device once more. Everything you loaded is still there.`;
     return { what: `${what} ${why}`, remedy, offers: { wasm: true, again: true }, dismissable: false };
   }
-  const parts = ["It is open again."];
+  const parts = [
+    loss.onCpu ? "No other could be opened, so the CPU computes from here on." : "It is open again.",
+  ];
   if (offered) parts.push("Go on with the run just below.");
   if (loss.runBack === true)
     parts.push(

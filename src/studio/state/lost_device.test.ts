@@ -28,7 +28,7 @@ vi.mock("../../tensor/backend.ts", async (original) => {
   return {
     ...real,
     async openBackend(choice: string) {
-      if (choice === "wasm") return real.openBackend("wasm");
+      if (choice === "wasm" || (choice === "auto" && device.refuses)) return real.openBackend("wasm");
       if (device.refuses)
         throw new Failure({ code: "gpu", what: "No adapter is there.", remedy: "Use WASM." });
       device.opened += 1;
@@ -444,6 +444,19 @@ test("where no device can be had any more, the CPU brings the run back", async (
   expect(await store.openAnew("wasm")).toBe(true);
   expect(store.getState()).toMatchObject({ loss: null, run: { result }, failures: [] });
   await works(it);
+});
+
+test("where the choice is left to the engine, it takes the CPU when no device is left, and the run is there", async () => {
+  const { store, rest, finish, ...others } = await page();
+  await store.open("auto");
+  expect(store.getState().device?.backend).toBe("webgpu");
+  const { result } = await finish();
+  device.refuses = true;
+  device.lose("gone");
+  await eventually(() => expect(store.getState().loss).toMatchObject({ device: "open", onCpu: true }));
+  await rest();
+  expect(store.getState()).toMatchObject({ device: { backend: "wasm" }, run: { result }, failures: [] });
+  await works({ store, rest, finish, ...others });
 });
 
 test("a choice that cannot be opened leaves the device and the run that there were", async () => {

@@ -2,7 +2,7 @@
 // and whoever wants something of the device waits that long. Part of the session's store.
 import type { StoreApi } from "zustand/vanilla";
 import { Failure, type FailureParts } from "../../failure.ts";
-import type { BackendChoice, SavedRun, Session } from "../../session/protocol.ts";
+import type { BackendChoice, DeviceReport, SavedRun, Session } from "../../session/protocol.ts";
 import type { Loss, StudioState } from "./session_store.ts";
 
 export interface Recovery {
@@ -13,7 +13,7 @@ export interface Recovery {
   /** The engine's device was lost. */
   lost(failure: FailureParts): void;
   /** The engine has opened one, as something needed it. */
-  opened(): void;
+  opened(device: DeviceReport): void;
   /** Opens a device in place of one that failed, and brings the run back; false when none could be had. */
   openAnew(choice: BackendChoice): Promise<boolean>;
   comesBackFrom(kept: (id: string) => Promise<SavedRun | null>): void;
@@ -72,6 +72,7 @@ export function createRecovery(
       if (!reopened || choice !== get().backend) {
         const device = await session.open(choice);
         if (losses === before) set({ device, backend: choice });
+        setLoss({ onCpu: device.backend === "wasm" });
       }
     } catch (error) {
       if (get().loss === null) addFailure(error);
@@ -115,15 +116,15 @@ export function createRecovery(
       losses += 1;
       reopened = false;
       const broke = get().running ? "run" : wishes > 0 ? "wish" : null;
-      const loss = { what, times: losses, refusal: null, broke, runBack: null } as const;
+      const loss = { what, times: losses, onCpu: false, refusal: null, broke, runBack: null } as const;
       if (losses > LIMIT) return set({ loss: { ...loss, device: "none" }, device: null });
       set({ loss: { ...loss, device: "opening" } });
       recoverOn(get().backend);
     },
 
-    opened() {
+    opened({ backend }) {
       reopened = true;
-      setLoss({ device: "open" });
+      setLoss({ device: "open", onCpu: backend === "wasm" });
     },
 
     async openAnew(choice) {

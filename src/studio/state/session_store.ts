@@ -61,6 +61,8 @@ export interface Loss {
   times: number;
   /** opening: another is being opened · open: it is · none: none is, the person chooses. */
   device: "opening" | "open" | "none";
+  /** Whether what is open is the CPU, as "auto" takes it where no graphics device is left. */
+  onCpu: boolean;
   /** Why none could be had; null where none was asked for, as too many were lost. */
   refusal: FailureParts | null;
   /** What was going on: a run, something asked of the last run, or nothing. */
@@ -284,7 +286,7 @@ export function createSessionStore(
 
   session.subscribe((event) => {
     if (event.kind === "lost") return recovery.lost(event.failure);
-    if (event.kind === "device") recovery.opened();
+    if (event.kind === "device") recovery.opened(event.device);
     waiting.push(event);
     if (waiting.length === 1) schedule(flush);
   });
