@@ -13,9 +13,8 @@ import { DropRunDialog } from "./shared/DropRunDialog.tsx";
 import { Failures } from "./shared/Failures.tsx";
 import { LiveRegion } from "./shared/LiveRegion.tsx";
 import { fetchPartsWhenIdle, part } from "./shared/part.ts";
-import { Unfinished } from "./shared/Unfinished.tsx";
 import { openGates } from "./state/session_store.ts";
-import { useRecipe, useSession, useStudio } from "./state/studio.ts";
+import { useRecipe, useSession, useSitting, useStudio } from "./state/studio.ts";
 import { useView } from "./state/view.ts";
 import { Welcome } from "./Welcome.tsx";
 
@@ -23,6 +22,7 @@ const Watch = memo(part(async () => (await import("./watch/Watch.tsx")).Watch));
 const Compare = memo(part(async () => (await import("./compare/Compare.tsx")).Compare));
 const ReportPanel = part(async () => (await import("./compare/ReportPanel.tsx")).ReportPanel);
 const Runs = memo(part(async () => (await import("./runs/Runs.tsx")).Runs));
+const Unfinished = part(async () => (await import("./shared/Unfinished.tsx")).Unfinished);
 const Benchmark = part(async () => (await import("./benchmark/Benchmark.tsx")).Benchmark);
 
 const columns = [
@@ -38,6 +38,7 @@ export function App() {
   // The engine's script comes first: without it nothing can be done.
   const engine = useSession((state) => state.device !== null);
   useEffect(() => (engine ? fetchPartsWhenIdle() : undefined), [engine]);
+  const unfinished = useSitting((state) => state.unfinished);
   const [view, turnToView] = useView();
   const measuring = view === "benchmark";
   // Kept runs take the place of the columns: a tab where there are tabs, else by the header's button.
@@ -78,7 +79,11 @@ export function App() {
           </Suspense>
         </Boundary>
       )}
-      <Unfinished />
+      {unfinished && (
+        <Suspense>
+          <Unfinished unfinished={unfinished} />
+        </Suspense>
+      )}
       <main className={runs ? "columns one" : "columns"} ref={main} hidden={measuring}>
         {runs && (
           <section

@@ -1,10 +1,12 @@
 // What went wrong, where, and what to do; it stays until it is dismissed.
-import { Alert, Button } from "@mantine/core";
+import { Alert } from "@mantine/core";
+import { Suspense } from "react";
 import type { FailureCode } from "../../failure.ts";
-import type { Loss } from "../state/session_store.ts";
-import { useSession, useSitting, useStudio } from "../state/studio.ts";
+import { useSession, useStudio } from "../state/studio.ts";
 import { Icon } from "./Icon.tsx";
-import { lossWords } from "./loss.ts";
+import { part } from "./part.ts";
+
+const LostDevice = part(async () => (await import("./LostDevice.tsx")).LostDevice);
 
 const titles: Record<FailureCode, string> = {
   "bad-file": "A file cannot be read",
@@ -25,7 +27,11 @@ export function Failures() {
   const loss = useSession((state) => state.loss);
   return (
     <div className="failures" role="alert" hidden={failures.length === 0 && loss === null}>
-      {loss && <LostDevice loss={loss} />}
+      {loss && (
+        <Suspense>
+          <LostDevice loss={loss} title={titles.lost} />
+        </Suspense>
+      )}
       {failures.map(({ id, parts }) => (
         <Alert
           key={id}
@@ -56,43 +62,5 @@ export function Failures() {
         </Alert>
       ))}
     </div>
-  );
-}
-
-function LostDevice({ loss }: { loss: Loss }) {
-  const { session } = useStudio();
-  const offered = useSitting(({ unfinished }) => unfinished?.failed?.code === "lost");
-  const backend = useSession((state) => state.backend);
-  const running = useSession((state) => state.running);
-  const { what, remedy, offers, dismissable } = lossWords(loss, offered);
-  return (
-    <Alert
-      className="failure"
-      color="red"
-      variant="default"
-      title={titles.lost}
-      icon={<Icon name="error" />}
-      withCloseButton={dismissable}
-      closeButtonLabel="Dismiss"
-      onClose={session.dismissLoss}
-    >
-      <p>
-        {what} <strong>{remedy}</strong>
-      </p>
-      {(offers.wasm || offers.again) && (
-        <div className="row wraps">
-          {offers.wasm && (
-            <Button size="xs" disabled={running} onClick={() => session.openAnew("wasm")}>
-              Compute on the CPU
-            </Button>
-          )}
-          {offers.again && (
-            <Button size="xs" variant="default" disabled={running} onClick={() => session.openAnew(backend)}>
-              Try the graphics device again
-            </Button>
-          )}
-        </div>
-      )}
-    </Alert>
   );
 }

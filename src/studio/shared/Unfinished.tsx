@@ -1,15 +1,14 @@
 // After a reload in the middle of a run, or a failure of it: how far it was, and whether to go on. Nothing else waits for
 // the answer.
 import { Button } from "@mantine/core";
+import type { Unfinished as Offer } from "../state/runner.ts";
 import { useSession, useSitting, useStudio } from "../state/studio.ts";
 import { formatCount, plural } from "./format.ts";
 
-export function Unfinished() {
+export function Unfinished({ unfinished }: { unfinished: Offer }) {
   const { sitting } = useStudio();
-  const unfinished = useSitting((state) => state.unfinished);
   const restoring = useSitting((state) => state.status === "restoring");
   const busy = useSession((state) => state.reading.length > 0 || state.running);
-  if (!unfinished) return null;
   const { run, row, failed } = unfinished;
   const kept = run?.kept?.saved;
   const left = row ? row.entries.length - row.at - (run ? 1 : 0) : 0;

@@ -56,7 +56,7 @@ const table: [string, Partial<Loss>, boolean, string, string][] = [
     "the third time",
     { broke: "run", times: 3 },
     true,
-    "It is open again. Go on with the run just below. Compute on the CPU instead: slower, but nothing is lost there.",
+    "It is open again. Go on with the run just below. If that goes on, compute on the CPU: slower, but safe from this.",
     "wasm",
   ],
   [
@@ -70,7 +70,7 @@ const table: [string, Partial<Loss>, boolean, string, string][] = [
     "no device any more",
     { device: "none", refusal },
     false,
-    "Compute on the CPU instead: slower, but nothing is lost there. Or try the graphics device once more. Everything you loaded is still there.",
+    "Compute on the CPU, which is slower but safe from this, or try the graphics device once more. Everything you loaded is still there.",
     "wasm again",
   ],
 ];

@@ -18,8 +18,6 @@ const ordinals = ["", "", "second", "third", "fourth", "fifth"];
 const timesIn = (times: number) =>
   times < 2 ? "" : ` This was the ${ordinals[times] ?? `${times}th`} time in a row.`;
 
-const cpu = "Compute on the CPU instead: slower, but nothing is lost there.";
-
 /** @param offered whether the page offers to go on with a run, or to start it again */
 export function lossWords(loss: Loss, offered: boolean): LossWords {
   const what = `${loss.what}${timesIn(loss.times)}`;
@@ -32,7 +30,8 @@ export function lossWords(loss: Loss, offered: boolean): LossWords {
     const why = loss.refusal
       ? `It cannot be opened anew: ${loss.refusal.what}`
       : "It is not opened again by itself.";
-    const remedy = `${cpu} Or try the graphics device once more. Everything you loaded is still there.`;
+    const remedy =
+      "Compute on the CPU, which is slower but safe from this, or try the graphics device once more. Everything you loaded is still there.";
     return { what: `${what} ${why}`, remedy, offers: { wasm: true, again: true }, dismissable: false };
   }
   const parts = [
@@ -47,6 +46,6 @@ export function lossWords(loss: Loss, offered: boolean): LossWords {
     parts.push("The run's weights could not be brought back: run it again.");
   if (loss.broke === "wish") parts.push("What you had asked for was not finished; ask for it once more.");
   if (parts.length === 1) parts.push("Everything you loaded is still there.");
-  if (often) parts.push(cpu);
+  if (often) parts.push("If that goes on, compute on the CPU: slower, but safe from this.");
   return { what, remedy: parts.join(" "), offers: { wasm: often, again: false }, dismissable: true };
 }
