@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { Failure } from "../failure.ts";
 import { createRunControl } from "./control.ts";
 import type { SavedRun } from "./protocol.ts";
 
@@ -16,6 +17,19 @@ test("a run nobody interferes with goes on and hears of no pause", async () => {
   const held: boolean[] = [];
   expect(await createRunControl().between((now) => held.push(now))).toBe("go");
   expect(held).toEqual([]);
+});
+
+test("a failure from outside ends a run at its next boundary, and one that is held at once", async () => {
+  const failure = new Failure({ code: "lost", what: "The device was lost.", remedy: "Start again." });
+  const running = createRunControl();
+  running.fail(failure);
+  expect(running.stopping).toBe(true);
+  await expect(running.between(() => {})).rejects.toBe(failure);
+  const paused = createRunControl();
+  paused.pause();
+  const waiting = paused.between(() => {});
+  paused.fail(failure);
+  await expect(waiting).rejects.toBe(failure);
 });
 
 test("a pause holds until resume, however often either is pressed", async () => {

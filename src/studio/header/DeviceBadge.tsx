@@ -23,7 +23,9 @@ export function DeviceBadge() {
   const notices = [...linkProblems, ...engineNotices];
   const heed = notices.length > 0 || device?.reason;
   async function choose(value: string) {
-    if (await session.mayDropRun()) await session.open(value as BackendChoice);
+    // Where none is open the run has no device to leave: it comes back on the one that is chosen.
+    if (none) await session.openAnew(value as BackendChoice);
+    else if (await session.mayDropRun()) await session.open(value as BackendChoice);
   }
 
   return (

@@ -5,6 +5,7 @@ import {
   type AddressBar,
   boundsOf,
   createRecipeStore,
+  linkTo,
   type RecipeKey,
   readRecipe,
   recipeKeys,
@@ -126,4 +127,19 @@ test("the store writes every change to the address and follows it", () => {
 
   store.reset();
   expect(address.hash).toBe("");
+});
+
+test("a link gives just its recipe on any table, and the defaults too", () => {
+  fc.assert(
+    fc.property(anyRecipe, anyRecipe, (linked, onTable) => {
+      for (const recipe of [linked, defaultRecipe]) {
+        const store = createRecipeStore(addressWith(`#${linkTo(recipe)}`));
+        store.takeUp(onTable);
+        expect(store.getState()).toEqual({ recipe, problems: [] });
+      }
+      const bare = createRecipeStore(addressWith(""));
+      bare.takeUp(onTable);
+      expect(bare.getState()).toEqual({ recipe: onTable, problems: [] });
+    }),
+  );
 });
