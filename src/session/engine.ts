@@ -1,5 +1,7 @@
 // The engine behind the protocol: holds the model, the data and the run of one session and lets the floors below do
 // the work. It runs in a worker under the studio and directly under the terminal.
+import { budgetOf } from "../adaptation/budget.ts";
+import { listGates } from "../adaptation/gates.ts";
 import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
 import { poolingsOf, textSpacePooling } from "../checkpoint/pooling.ts";
 import type { Checkpoint, Role } from "../checkpoint/types.ts";
@@ -344,6 +346,8 @@ export function createEngine(decode: DecodeImage): Session {
     const valid = validRecipe(recipe);
     const { checkpoint, text, fingerprint } = needModel();
     const target = needTarget();
+    // A budget that cannot be kept is refused before anything is loaded or measured.
+    budgetOf(valid, listGates(checkpoint.architecture, valid).length);
     for (const set of sets.values()) await preparePixels(set, job);
     const weights = await network(job);
     const all = measuredSets(sets.values());

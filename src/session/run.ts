@@ -1,6 +1,4 @@
 // One run from start to end: the classifier it starts from, which is the "before", the training, and the "after".
-import { budgetOf } from "../adaptation/budget.ts";
-import { listGates } from "../adaptation/gates.ts";
 import { traitsOf } from "../adaptation/methods.ts";
 import type { Checkpoint, Role } from "../checkpoint/types.ts";
 import { changeOf } from "../evaluation/change.ts";
@@ -125,8 +123,6 @@ function networkOf({
 export async function trainRun(input: RunInput): Promise<Run> {
   const { weights, checkpoint, target, sets, recipe, job, control } = input;
   const network = networkOf(input);
-  // A budget that cannot be kept is refused before anything is fitted or measured.
-  budgetOf(recipe, listGates(weights.architecture, recipe).length);
   refuseUselessSets(network, sets);
   const began = performance.now();
 
