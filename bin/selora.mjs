@@ -14,11 +14,10 @@ process.exit();
 async function work() {
   const { register } = await import("tsx/esm/api");
   register();
+  const { endStreams, guardStreams } = await import("../src/cli/streams.ts");
+  guardStreams();
   const { main } = await import("../src/cli/main.ts");
-  const code = await main(args);
-  // What was written to a pipe may still be on its way.
-  for (const stream of [process.stdout, process.stderr]) await new Promise((done) => stream.write("", done));
-  return code;
+  return endStreams(await main(args));
 }
 
 async function watch() {
@@ -29,6 +28,8 @@ async function watch() {
     env: { ...process.env, [watched]: "1" },
   });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // Where nobody reads what happens any more, the work goes on.
+  process.stderr.on("error", () => {});
   const ended = new Promise((resolve) => child.on("close", (code) => resolve(code ?? 1)));
   for await (const line of createInterface({ input: child.stderr })) {
     const isEvent = line.startsWith('{"kind":');

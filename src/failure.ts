@@ -21,6 +21,8 @@ export interface FailureParts {
   where?: string;
   /** What the person can do, one sentence. */
   remedy: string;
+  /** The same for one at a terminal, where it is another thing than in the studio. */
+  inTerminal?: string;
   /** Every problem on its own line, where there are several; at most 500. */
   details?: string[];
 }
@@ -35,6 +37,12 @@ export class Failure extends Error {
     this.parts = parts;
   }
 
+  /** What a terminal says. */
+  get terminalMessage(): string {
+    const { what, where, remedy, inTerminal = remedy } = this.parts;
+    return [where ? `${where}: ${what}` : what, inTerminal].filter(Boolean).join(" ");
+  }
+
   /** Wraps whatever was thrown, so that a caller always has parts to show. */
   static from(error: unknown): Failure {
     if (error instanceof Failure) return error;
@@ -44,6 +52,7 @@ export class Failure extends Error {
         code: "state",
         what: `Something unexpected happened: ${text}`,
         remedy: "Reload the page and try again.",
+        inTerminal: "Run it again; with NODE_DEBUG=selora it also says where in the program that was.",
       },
       { cause: error },
     );

@@ -13,6 +13,8 @@ import {
   type Values,
 } from "./options.ts";
 import { remark, reporter } from "./reporter.ts";
+import type { Stops } from "./stops.ts";
+import { print } from "./streams.ts";
 import { judgeWords, percent, table } from "./table.ts";
 
 /** A head by the name it has in a terminal: a linear one that is only fitted is called a probe. */
@@ -31,7 +33,7 @@ function usualHead({ architecture, text }: ModelReport): Head {
   return text.available ? "zero-shot" : "knn";
 }
 
-export async function evaluate(values: Values): Promise<void> {
+export async function evaluate(values: Values, stops: Stops): Promise<number> {
   const asked = headFrom(values);
   const { head: _, ...settings } = values;
   const recipe = recipeFrom(settings);
@@ -42,10 +44,10 @@ export async function evaluate(values: Values): Promise<void> {
   const session = createNodeSession();
   const tell = reporter(json);
   session.subscribe(tell);
-  process.once("SIGINT", () => void session.stop());
+  stops.onStop(() => void session.stop());
 
   const device = await session.open(backend);
-  const loaded = await session.loadModel(await modelFiles(model, tell), modelAnswersFrom(values));
+  const loaded = await session.loadModel(await modelFiles(model, tell, stops), modelAnswersFrom(values));
   for (const note of loaded.notes) remark(note, json);
   for (const { question, usual } of loaded.questions)
     remark(`${question} Using the usual value: ${usual}.`, json);
@@ -62,10 +64,10 @@ export async function evaluate(values: Values): Promise<void> {
   if (json) {
     const summary = { model: loaded.name, data: name, head: head === "linear" ? "probe" : head, device };
     const scores = { count, correct, accuracy, interval, balanced, calibration, perClass };
-    process.stdout.write(`${JSON.stringify({ kind: "done", ...summary, ...scores })}\n`);
-    return;
+    print(`${JSON.stringify({ kind: "done", ...summary, ...scores })}\n`);
+    return 0;
   }
-  process.stdout.write(
+  print(
     table(
       ["class", "images", "right", "accuracy"],
       perClass.map((one) => [
@@ -77,9 +79,10 @@ export async function evaluate(values: Values): Promise<void> {
     ),
   );
   const by = head === "linear" ? "linear probe" : judgeWords[head];
-  process.stdout.write(
+  print(
     `\n${loaded.name} on ${name}, ${by}: ${correct} of ${count} right, ${percent(accuracy)} ` +
       `(95 % interval ${percent(interval[0])} to ${percent(interval[1])}), balanced ${percent(balanced)}, ` +
       `ECE ${calibration.ece.toFixed(3)} in ${calibration.bins.length} equal bins.\n`,
   );
+  return 0;
 }

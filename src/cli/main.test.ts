@@ -70,6 +70,7 @@ test("finetune leaves the merged model and its three records, and a table on std
     "recipe.json",
     "report.html",
     "report.json",
+    "selora.json",
     "tradeoff.json",
   ]);
   expect(json(join(out, "config.json")).id2label).toEqual({ 0: "cat", 1: "dog" });
@@ -146,7 +147,7 @@ test("--seeds runs each seed into its own folder, with mean and spread", async (
     ...["finetune", "--model", fixture("vit"), "--target", target, "--out", out, ...quick, "--seeds", "2"],
   );
   expect([code, stderr]).toEqual([0, expect.stringContaining("Run 2 of 2: run, seed 4, about")]);
-  expect(readdirSync(out).sort()).toEqual(["seed-3", "seed-4", "summary.json"]);
+  expect(readdirSync(out).sort()).toEqual(["seed-3", "seed-4", "selora.json", "summary.json"]);
   for (const seed of [3, 4]) {
     expect(json(join(out, `seed-${seed}`, "recipe.json")).recipe.seed).toBe(seed);
     expect(readdirSync(join(out, `seed-${seed}`))).toContain("model.safetensors");
@@ -460,8 +461,11 @@ test("a slow reader gets all of a long table", () => {
 
 test("Ctrl-C while the model is merged and written lets that end", async () => {
   const out = join(folder, "late-stop");
+  let pressed = false;
   const merging = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    if (String(text).includes('"status":"exporting"')) queueMicrotask(() => process.emit("SIGINT"));
+    if (!pressed && String(text).includes('"status":"exporting"'))
+      queueMicrotask(() => process.emit("SIGINT"));
+    pressed ||= String(text).includes('"status":"exporting"');
     return true;
   });
   const code = await main([

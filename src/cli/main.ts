@@ -1,5 +1,6 @@
-// The same session from a terminal: finetune, suite and inspect. Progress goes to stderr, results to stdout; exit codes
-// are 0 done, 1 the run failed, 2 bad input or arguments.
+// The same session from a terminal: finetune, suite, evaluate and inspect. Progress goes to stderr, results to stdout; exit
+// codes are in the usage below.
+import { debuglog } from "node:util";
 import { Failure, type FailureCode } from "../failure.ts";
 import { defaultCorruptions } from "../session/corruption_choice.ts";
 import { modelSettings } from "../session/model_settings.ts";
@@ -10,14 +11,16 @@ import { evaluate } from "./evaluate.ts";
 import { finetune, suite } from "./finetune.ts";
 import { modelFiles } from "./model_files.ts";
 import { badArgument, kebab, modelAnswersFrom, parse, required, type Values } from "./options.ts";
-import { reporter, say } from "./reporter.ts";
+import { reporter } from "./reporter.ts";
+import { listenForStops, type Stops } from "./stops.ts";
+import { print, say } from "./streams.ts";
 import { table } from "./table.ts";
 
 const usage = `selora: adapt a Vision Transformer to new images and keep what it knew.
 
   selora finetune --model MODEL --target DIR --out DIR [--ood NAME=DIR]... [--retention NAME=DIR]...
                   [--keep WEIGHT [--keep-data DIR]...]
-                  [--corruptions LIST [--severity N]] [--seeds N] [--trade-off]
+                  [--corruptions LIST [--severity N]] [--seeds N] [--trade-off] [--overwrite]
                   [--backend auto|webgpu|wasm] [--json] [model settings] [recipe options]
   selora suite    the same: the standard line-up of methods on one model and data
   selora evaluate --model MODEL --data DIR [--head own|probe|knn|zero-shot] [--backend ...] [--json]
@@ -50,6 +53,18 @@ folders of --keep-data, which need no classes; what it costs in turning away fro
 
 --seeds N runs each recipe with N seeds, from --seed upwards, a folder each; summary.json holds mean and spread.
 
+--out is checked before anything is computed: never a place that is read from, and empty or an earlier export, whose files
+the new ones replace as one set (selora.json lists them). --overwrite takes any other folder too: files in the way are moved
+into a hidden folder inside, .replaced-DATE, and none is deleted. What --out does not take after all (a full disk) goes into
+a folder under TMPDIR, and is told. A run under way is kept there every five minutes (saved_run.json, saved_run.state).
+
+Ctrl-C, SIGTERM and SIGHUP end a run after its step: what it has learned is kept at once, then measured and written.
+A second one ends the program.
+
+Exit codes: 0 done; 1 it failed, or its results had to go elsewhere; 2 bad input or arguments, nothing was computed;
+130, 143, 129 it was stopped by Ctrl-C, SIGTERM or SIGHUP, and what a run had learned by then is written.
+NODE_DEBUG=selora says where in the program something unexpected happened.
+
 Settings of the model, above what its files say:
 ${Object.entries(modelSettings)
   .map(([key, { explanation, choices }]) => {
@@ -76,58 +91,67 @@ function tensorTable(rows: readonly TensorRow[]): string {
   );
 }
 
-async function inspect(values: Values): Promise<void> {
+async function inspect(values: Values, stops: Stops): Promise<number> {
   const session = createNodeSession();
   const answers = modelAnswersFrom(values);
-  const files = await modelFiles(required(values, "model"), reporter(values.json === true));
+  const files = await modelFiles(required(values, "model"), reporter(values.json === true), stops);
   const report = await session.loadModel(files, answers).catch((error: unknown) => {
     // The tensors of a model that cannot be used are what someone who inspects it came for.
     if (error instanceof BadCheckpoint) {
-      process.stdout.write(
-        values.json ? `${JSON.stringify({ table: error.table })}\n` : tensorTable(error.table),
-      );
+      print(values.json ? `${JSON.stringify({ table: error.table })}\n` : tensorTable(error.table));
     }
     throw error;
   });
   if (values.json) {
-    process.stdout.write(`${JSON.stringify(report)}\n`);
-    return;
+    print(`${JSON.stringify(report)}\n`);
+    return 0;
   }
   const a = report.architecture;
-  process.stdout.write(
+  print(
     `${report.name}: ${a.family}, ${a.layers} layers, ${a.hiddenSize} wide, ${a.heads} heads, ` +
       `patch ${a.patchSize}, image ${a.imageSize}, ${(report.parameters / 1e6).toFixed(2)} M parameters, ` +
       `${a.labels ? `${a.labels.length} labels` : "no classifier"}\n\n`,
   );
-  process.stdout.write(tensorTable(report.table));
-  for (const note of report.notes) process.stdout.write(`${note}\n`);
-  for (const { question, usual } of report.questions) process.stdout.write(`${question} Usual: ${usual}\n`);
+  print(tensorTable(report.table));
+  for (const note of report.notes) print(`${note}\n`);
+  for (const { question, usual } of report.questions) print(`${question} Usual: ${usual}\n`);
+  return 0;
 }
+
+/** With NODE_DEBUG=selora, where in the program something unexpected happened. */
+const trace = debuglog("selora");
+
+/** Gives the exit code. */
+type Command = (values: Values, stops: Stops) => Promise<number>;
+const commands = new Map<string, Command>(Object.entries({ finetune, suite, evaluate, inspect }));
 
 /** Runs one command line; returns the exit code. */
 export async function main(argv: string[]): Promise<number> {
+  const stops = listenForStops();
   try {
     const { values, positionals } = parse(argv);
     if (values.help || positionals.length === 0) {
-      process.stdout.write(usage);
+      print(usage);
       return values.help ? 0 : 2;
     }
-    const [command, ...rest] = positionals;
+    const [name = "", ...rest] = positionals;
     if (rest.length > 0) throw badArgument(`"${rest[0]}" is one word too many.`);
-    if (command === "finetune") await finetune(values as Values);
-    else if (command === "suite") await suite(values as Values);
-    else if (command === "evaluate") await evaluate(values as Values);
-    else if (command === "inspect") await inspect(values as Values);
-    else throw badArgument(`There is no command "${command}".`);
-    return 0;
+    const command = commands.get(name);
+    if (!command) throw badArgument(`There is no command "${name}".`);
+    return await command(values as Values, stops);
   } catch (error) {
     const failure = Failure.from(error);
+    const { inTerminal, ...parts } = failure.parts;
     // An error in the arguments is thrown before they are known, so the word itself is looked for.
-    if (argv.includes("--json"))
-      say(JSON.stringify({ kind: "failure", failure: failure.parts } satisfies SessionEvent));
-    else say(failure.message);
-    if (!argv.includes("--json") && failure.parts.code === "state" && failure.cause instanceof Error)
-      say(failure.cause.stack ?? "");
-    return badInput.has(failure.parts.code) ? 2 : 1;
+    if (argv.includes("--json")) {
+      const told = { ...parts, remedy: inTerminal ?? parts.remedy };
+      say(JSON.stringify({ kind: "failure", failure: told } satisfies SessionEvent));
+    } else say(failure.terminalMessage);
+    const { cause } = failure;
+    if (cause instanceof Error) trace("%s", cause.stack);
+    if (parts.code === "cancelled" && stops.by) return stops.code;
+    return badInput.has(parts.code) ? 2 : 1;
+  } finally {
+    stops.end();
   }
 }

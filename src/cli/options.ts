@@ -1,5 +1,4 @@
 // The terminal's options: what may be given, and how a word becomes a setting, a set or a folder.
-import { mkdir } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { Failure } from "../failure.ts";
 import { type CorruptionChoice, corruptions, defaultCorruptions } from "../session/corruption_choice.ts";
@@ -36,6 +35,7 @@ export function parse(argv: string[]) {
         retention: { type: "string", multiple: true },
         "zip-encoding": stringOption,
         "keep-data": { type: "string", multiple: true },
+        overwrite: { type: "boolean" },
         "trade-off": { type: "boolean" },
         corruptions: stringOption,
         severity: stringOption,
@@ -101,24 +101,6 @@ export function named(entry: string, option: string): [name: string, path: strin
   const at = entry.indexOf("=");
   if (at < 1) throw badArgument(`--${option} takes NAME=DIR, got "${entry}".`);
   return [entry.slice(0, at), entry.slice(at + 1)];
-}
-
-/** Makes the folder for the results before the long work, not after it. */
-export async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true }).catch((cause: NodeJS.ErrnoException) => {
-    const inTheWay = cause.code === "EEXIST" || cause.code === "ENOTDIR";
-    const forbidden = cause.code === "EACCES" || cause.code === "EPERM" || cause.code === "EROFS";
-    throw new Failure({
-      code: "bad-file",
-      what: inTheWay
-        ? "There is a file where the results' folder would be."
-        : forbidden
-          ? "There is no right to make a folder here."
-          : `The results' folder cannot be made (${cause.code ?? cause.message}).`,
-      where: path,
-      remedy: "Choose another --out.",
-    });
-  });
 }
 
 /** What is said of how sets are to be read. */

@@ -1,7 +1,6 @@
 // What happens, told on stderr while it does.
 import type { SessionEvent } from "../session/protocol.ts";
-
-export const say = (text: string) => process.stderr.write(`${text}\n`);
+import { say } from "./streams.ts";
 
 /** A remark on stderr that comes from no event. */
 export function remark(text: string, json: boolean): void {

@@ -65,6 +65,8 @@ export function connectSession(): Session {
     tradeOff: carry("tradeOff"),
     robustness: carry("robustness"),
     exportMerged: carry("exportMerged"),
+    merge: carry("merge"),
+    readBack: carry("readBack"),
     image: carry("image"),
     subscribe(listener) {
       listeners.add(listener);

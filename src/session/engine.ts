@@ -28,11 +28,13 @@ import type {
   BackendChoice,
   DeviceReport,
   ExportReport,
+  MergedReport,
   ModelAnswers,
   ModelReport,
   SavedRun,
   Session,
   SessionEvent,
+  SetAccuracy,
   SourceFile,
   Task,
 } from "./protocol.ts";
@@ -355,6 +357,32 @@ export function createEngine(decode: DecodeImage): Session {
     return { weights, checkpoint, text, fingerprint, target, sets: all, kept, recipe: valid, job };
   }
 
+  async function merge(job: Job): Promise<MergedReport> {
+    const trained = needRun();
+    const { checkpoint } = needModel();
+    const target = needTarget();
+    const changes = await trained.trainer.adaptation.merge(trained.applied);
+    const head = await trained.trainer.head(trained.applied.strength);
+    changes.set("head.weight", head.weight);
+    changes.set("head.bias", head.bias);
+    const { classes } = target.images;
+    const { pooling } = trained.network;
+    return writeMerged(checkpoint, changes, classes, pooling, job.progress("export", "Merging"));
+  }
+
+  /** The file itself is opened and scored before it is offered, so that what is taken home is what was measured. */
+  async function readBack(files: SourceFile[], job: Job): Promise<SetAccuracy> {
+    const trained = needRun();
+    const again = await openAgain(files, needModel().checkpoint);
+    const read = readerOf(again, job.progress("export", "Opening the file"));
+    const weights = await loadVit(again.architecture, again.preprocessing, read);
+    try {
+      return await measureTarget(weights, trained, job);
+    } finally {
+      weights.dispose();
+    }
+  }
+
   return {
     open: (wanted: BackendChoice) =>
       exclusive("loading", async () => {
@@ -568,30 +596,11 @@ export function createEngine(decode: DecodeImage): Session {
 
     exportMerged: () =>
       onDevice("exporting", async (job): Promise<ExportReport> => {
-        const trained = needRun();
-        const { checkpoint } = needModel();
-        const target = needTarget();
-        const changes = await trained.trainer.adaptation.merge(trained.applied);
-        const head = await trained.trainer.head(trained.applied.strength);
-        changes.set("head.weight", head.weight);
-        changes.set("head.bias", head.bias);
-        const written = await writeMerged(
-          checkpoint,
-          changes,
-          target.images.classes,
-          trained.network.pooling,
-          job.progress("export", "Merging"),
-        );
-        // The file itself is opened and scored before it is offered, so that what is taken home is what was measured.
-        const again = await readBack(written.files, checkpoint);
-        const read = readerOf(again, job.progress("export", "Opening the file"));
-        const weights = await loadVit(again.architecture, again.preprocessing, read);
-        try {
-          return { ...written, check: await measureTarget(weights, trained, job) };
-        } finally {
-          weights.dispose();
-        }
+        const merged = await merge(job);
+        return { ...merged, check: await readBack(merged.files, job) };
       }),
+    merge: () => onDevice("exporting", merge),
+    readBack: (files) => onDevice("exporting", (job) => readBack(files, job)),
 
     image: async (id, index) => {
       const set = needSet(id);
@@ -631,7 +640,7 @@ const deviceReport = ({ name, adapter, reason }: Backend): DeviceReport => ({
 });
 
 /** Opens an exported model; what its files have no place for (timm's heads, OpenCLIP's activation) is answered as used. */
-async function readBack(
+async function openAgain(
   files: SourceFile[],
   { architecture, preprocessing }: Checkpoint,
 ): Promise<Checkpoint> {

@@ -17,4 +17,5 @@ export const cancelled = (what: string) =>
     code: "cancelled",
     what: `${what} was cancelled.`,
     remedy: "What was loaded before is still there.",
+    inTerminal: "",
   });

@@ -1,10 +1,11 @@
 // The session without a browser: images decoded by sharp, folders read from disk.
 import { type FetchedModel, fetchModel, type ModelRequest } from "../checkpoint/fetch_model.ts";
 import { nodeModelStore } from "../checkpoint/model_store_node.ts";
+import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
 import { decodeImage } from "../dataset/decode_node.ts";
 import { createEngine } from "./engine.ts";
 import { type LibraryProgress, paced } from "./library.ts";
-import type { Session } from "./protocol.ts";
+import type { Session, SourceFile } from "./protocol.ts";
 
 export type { FetchedModel } from "../checkpoint/fetch_model.ts";
 export { BadCheckpoint } from "../checkpoint/open_checkpoint.ts";
@@ -20,3 +21,8 @@ export const fetchModelToDisk = (
   { signal, onProgress }: { signal: AbortSignal; onProgress: (progress: LibraryProgress) => void },
 ): Promise<FetchedModel> =>
   fetchModel(request, nodeModelStore(folder), { signal, onProgress: paced(onProgress) });
+
+/** Opens a model as far as its headers; a Failure where it cannot be. */
+export async function openFiles(files: SourceFile[]): Promise<void> {
+  await openCheckpoint(files, {});
+}

@@ -240,15 +240,18 @@ export interface ExportedFile {
   blob: Blob;
 }
 
-export interface ExportReport {
+export interface MergedReport {
   files: ExportedFile[];
-  /** Score of the file read back, on the target's held-out images. */
-  check: SetAccuracy;
   /** Tensors whose bytes differ from the source, and all of them. */
   changed: number;
   total: number;
   /** What the person should know about the file, one sentence each. */
   notes: string[];
+}
+
+export interface ExportReport extends MergedReport {
+  /** Score of the file read back, on the target's held-out images. */
+  check: SetAccuracy;
 }
 
 export type Task = "model" | "data" | "probe" | "train" | "evaluate" | "export";
@@ -327,7 +330,12 @@ export interface Session {
   tradeOff(): Promise<TradeOff>;
   /** Robustness of what is applied, for each OOD set, on all held-out images. */
   robustness(): Promise<SetRobustness[]>;
+  /** The merged files, read back and scored. */
   exportMerged(): Promise<ExportReport>;
+  /** The merged files, for one who writes them somewhere and has them read back from there. */
+  merge(): Promise<MergedReport>;
+  /** Opens an export of this run as any reader opens a model, and scores it on the target's held-out images. */
+  readBack(files: SourceFile[]): Promise<SetAccuracy>;
   /** The file of the n-th held-out image of a set, for showing. */
   image(id: string, index: number): Promise<Blob>;
   subscribe(listener: (event: SessionEvent) => void): () => void;

@@ -52,6 +52,10 @@ function call(request: Request): Promise<unknown> {
       return engine.robustness();
     case "exportMerged":
       return engine.exportMerged();
+    case "merge":
+      return engine.merge();
+    case "readBack":
+      return engine.readBack(...request.args);
     case "image":
       return engine.image(...request.args);
     default:

@@ -117,6 +117,8 @@ function setUp(overrides: Partial<Session> = {}) {
     stop: async () => {},
     adjust: async (open, strength) => evaluation(strength, open),
     exportMerged: async () => ({ files: [], check: {} as never, changed: 0, total: 0, notes: [] }),
+    merge: async () => ({ files: [], changed: 0, total: 0, notes: [] }),
+    readBack: async () => ({}) as never,
     image: async () => new Blob(),
     subscribe: (listener) => {
       listeners.push(listener);
