@@ -1,7 +1,7 @@
 // One run at a time in a folder: a small file says whose it is. A process that is dead holds nothing.
 
 import { readFileSync, unlinkSync } from "node:fs";
-import { link, readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { link, readdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -75,6 +75,9 @@ export async function takeLock(
     const fresh = await clearStale(path, other, token);
     if (fresh) throw held(path, fresh);
   }
+  // What was cut off between a lock's writing and its taking its name.
+  for (const name of await readdir(folder))
+    if (name.startsWith(`${LOCK}.`)) await unlink(join(folder, name)).catch(() => {});
   const isMine = (found: string) => found.includes(token);
   const drop = () => {
     try {

@@ -1,10 +1,21 @@
 // The terminal as a caller sees it: exit codes, what is on stdout and stderr, and the files it leaves.
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { pictures, startHub } from "../session/testing.ts";
+import { Failure } from "../failure.ts";
+import { readSavedRun } from "../session/saved_run_files.ts";
+import { merged, pictures, startHub } from "../session/testing.ts";
 import { main } from "./main.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -32,12 +43,26 @@ beforeAll(async () => {
   writeFileSync(join(target, "train", "cat", "broken.png"), "not a picture");
 });
 
+type Said = { code: number; stdout: string; stderr: string };
+
 /** Runs a command line in this process. */
-async function selora(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+const selora = (...argv: string[]): Promise<Said> => run(argv, null, () => {});
+/** The same; once `sign` stands on stderr something happens. */
+selora.during =
+  (sign: string, happens: () => void) =>
+  (...argv: string[]) =>
+    run(argv, sign, happens);
+
+async function run(argv: string[], sign: string | null, happens: () => void): Promise<Said> {
   const said = { stdout: "", stderr: "" };
+  let due = sign;
   const catching = (stream: "stdout" | "stderr") =>
     vi.spyOn(process[stream], "write").mockImplementation((text) => {
       said[stream] += text;
+      if (due !== null && said.stderr.includes(due)) {
+        due = null;
+        happens();
+      }
       return true;
     });
   const spies = [catching("stdout"), catching("stderr")];
@@ -46,6 +71,12 @@ async function selora(...argv: string[]): Promise<{ code: number; stdout: string
   } finally {
     for (const spy of spies) spy.mockRestore();
   }
+}
+
+/** The run that is kept in a folder. */
+async function savedIn(out: string) {
+  const file = (name: string) => new Blob([readFileSync(join(out, name))]);
+  return readSavedRun(file("saved_run.json"), file("saved_run.state"));
 }
 
 const quick = ["--backend", "wasm", "--rank", "2", "--epochs", "1", "--batch", "4", "--seed", "3"];
@@ -183,13 +214,13 @@ test("suite runs the line-up; what fails is told and does not stop the others", 
   expect(metrics.path.map(({ strength }: { strength: number }) => strength)).toEqual([0, 0.25, 0.5, 0.75, 1]);
   expect(readdirSync(join(out, "lora-on-all"))).not.toContain("model.safetensors");
 
-  // A file where the folder of one run would be.
+  // A file that comes to stand where the folder of one run would be, and no other place to go to.
   const blocked = join(folder, "blocked");
-  mkdirSync(blocked);
-  writeFileSync(join(blocked, "lora-on-all"), "");
-  const failing = await selora(
+  vi.stubEnv("TMPDIR", join(folder, "none"));
+  const failing = await selora.during("Run 2 of", () => writeFileSync(join(blocked, "lora-on-all"), ""))(
     ...["suite", "--model", fixture("vit"), "--target", target, "--out", blocked, ...quick],
   );
+  vi.unstubAllEnvs();
   expect([failing.code, failing.stderr]).toEqual([1, expect.stringContaining(`1 of ${asked} runs failed.`)]);
   const outcome = json(join(blocked, "summary.json"));
   expect(outcome.failed).toBe(1);
@@ -443,6 +474,19 @@ test("the program itself hands its exit code to the shell", () => {
   expect(good.stdout).toContain("vit.embeddings.cls_token");
 });
 
+test("a reader that leaves ends nothing, and a full device is told in a sentence", () => {
+  const program = `"${process.execPath}" "${join(root, "bin", "selora.mjs")}" inspect --model "${model}"`;
+  const shell = (line: string) => spawnSync("bash", ["-c", line], { encoding: "utf8" });
+  const gone = shell(`${program} | true; exit \${PIPESTATUS[0]}`);
+  expect([gone.status, gone.stderr]).toEqual([0, ""]);
+  const full = shell(`${program} >/dev/full`);
+  expect([full.status, full.stderr]).toEqual([
+    1,
+    expect.stringMatching(/^What was to be printed could not be: .*\n$/),
+  ]);
+  expect(shell(`${program} >/dev/full 2>/dev/full`).status).toBe(1);
+});
+
 test("a slow reader gets all of a long table", () => {
   const many = join(folder, "many");
   mkdirSync(many);
@@ -477,46 +521,116 @@ test("Ctrl-C while the model is merged and written lets that end", async () => {
   expect(readdirSync(out)).toContain("model.safetensors");
 });
 
-test("the program ends a run after its step when it is sent Ctrl-C once, and keeps what was learned", async () => {
-  const out = join(folder, "stopped");
-  const child = spawn(
-    process.execPath,
-    [
-      ...[
-        join(root, "bin", "selora.mjs"),
-        "finetune",
-        "--json",
-        "--model",
-        fixture("vit"),
-        "--target",
-        target,
+test.each([
+  ["SIGINT", "Ctrl-C", 130],
+  ["SIGTERM", "SIGTERM", 143],
+] as const)(
+  "the program ends a run after its step when it is sent %s once, and keeps what was learned",
+  async (signal, by, code) => {
+    const out = join(folder, `stopped-${signal}`);
+    const child = spawn(
+      process.execPath,
+      [
+        ...[
+          join(root, "bin", "selora.mjs"),
+          "finetune",
+          "--json",
+          "--model",
+          fixture("vit"),
+          "--target",
+          target,
+        ],
+        ...["--out", out, ...quick.map((value, i) => (quick[i - 1] === "--epochs" ? "1000" : value))],
       ],
-      ...["--out", out, ...quick.map((value, i) => (quick[i - 1] === "--epochs" ? "1000" : value))],
-    ],
-    { stdio: ["ignore", "ignore", "pipe"] },
-  );
-  let told = "";
-  child.stderr.on("data", (text) => {
-    if (!told.includes('{"kind":"step"') && `${told}${text}`.includes('{"kind":"step"')) child.kill("SIGINT");
-    told += text;
-  });
-  expect(await new Promise((resolve) => child.on("close", resolve))).toBe(0);
-  const { complete, steps } = json(join(out, "metrics.json"));
-  expect(complete).toBe(false);
-  expect(steps).toBeLessThan(2000);
-  expect(readdirSync(out)).toContain("model.safetensors");
-});
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
+    let said = "";
+    child.stdout.on("data", (text) => {
+      said += text;
+    });
+    let told = "";
+    child.stderr.on("data", (text) => {
+      if (!told.includes('{"kind":"step"') && `${told}${text}`.includes('{"kind":"step"')) child.kill(signal);
+      told += text;
+    });
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(code);
+    const { complete, steps } = json(join(out, "metrics.json"));
+    expect(complete).toBe(false);
+    expect(steps).toBeLessThan(2000);
+    expect(readdirSync(out)).toContain("model.safetensors");
+    expect(JSON.parse(said).stopped).toEqual({ by, step: steps, steps: 2000 });
+    // It is kept as it stood then, to be gone on with.
+    expect(await savedIn(out)).toMatchObject({ step: steps, steps: 2000, result: null });
+  },
+);
 
-test("a curve that cannot be written loses nothing of the run", async () => {
+test("a curve that cannot be written loses nothing of the run, and goes elsewhere", async () => {
   const out = join(folder, "no-curve");
-  mkdirSync(join(out, "tradeoff.json"), { recursive: true });
-  const { code } = await selora(
+  vi.stubEnv("TMPDIR", folder);
+  const { code, stderr } = await selora.during("Opening blocks one by one", () =>
+    mkdirSync(join(out, "tradeoff.json")),
+  )(
     ...["finetune", "--model", fixture("vit"), "--target", target, "--out", out],
     ...[...quick, "--trade-off"],
   );
+  vi.unstubAllEnvs();
+  expect(stderr).toContain('"tradeoff.json" is in the way');
   expect(code).toBe(1);
   expect(json(join(out, "metrics.json")).complete).toBe(true);
   expect(json(join(out, "report.json")).tradeOff).toBeNull();
+  const elsewhere = /They are in (\S+)\.$/m.exec(stderr)?.[1] as string;
+  expect(json(join(elsewhere, "tradeoff.json")).points).toHaveLength(5);
+});
+
+test("what becomes of the model's files while it is trained does not matter", async () => {
+  const [mine, out] = [join(folder, "my-vit"), join(folder, "from-mine")];
+  cpSync(fixture("vit"), mine, { recursive: true });
+  const { code, stderr } = await selora.during("step 1/2", () => rmSync(mine, { recursive: true }))(
+    ...["finetune", "--model", mine, "--target", target, "--out", out, ...quick, "--method", "linear"],
+  );
+  expect([code, stderr]).toEqual([0, expect.stringContaining("Scoring the file 6/6")]);
+  expect((await selora("inspect", "--model", out)).stdout).toContain("2 labels");
+});
+
+test("what is read is never written over, and a folder of others is refused before anything is loaded", async () => {
+  const mine = join(folder, "precious");
+  cpSync(fixture("vit"), mine, { recursive: true });
+  symlinkSync(mine, join(folder, "precious-link"));
+  const before = readFileSync(join(mine, "model.safetensors"));
+  const run = ["finetune", "--model", mine, "--target", target, ...quick, "--overwrite"];
+  for (const out of [
+    mine,
+    join(folder, "precious-link"),
+    join(mine, "out"),
+    folder,
+    join(target, "train", "..", "x"),
+  ]) {
+    const { code, stdout, stderr } = await selora(...run, "--out", out);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toContain("results are never written there");
+  }
+  expect(readFileSync(join(mine, "model.safetensors")).equals(before)).toBe(true);
+  const others = await selora(...run.slice(0, -1), "--out", sketches);
+  expect([others.code, others.stderr]).toEqual([2, expect.stringContaining("--overwrite")]);
+  expect(others.stderr).not.toContain("Computing on");
+});
+
+test("where no model can be written, what was learned is kept, and the sentence says where", async () => {
+  const out = join(folder, "learned");
+  const merging = vi
+    .spyOn(merged, "writeMerged")
+    .mockRejectedValue(
+      new Failure({ code: "bad-file", what: "The model's file is gone.", remedy: "Put it back." }),
+    );
+  const { code, stderr } = await selora(
+    ...["finetune", "--model", fixture("vit"), "--target", target, "--out", out, ...quick],
+  ).finally(() => merging.mockRestore());
+  expect(code).toBe(1);
+  expect(stderr).toContain(
+    "The merged model could not be written: The model's file is gone. What was learned is kept in",
+  );
+  const { result, step } = await savedIn(out);
+  expect([step, result?.complete]).toEqual([2, true]);
 });
 
 test("images to stay the same on need no classes, and a weight", async () => {
