@@ -60,11 +60,12 @@ function tensorsOf(file: Buffer): Map<string, Stored> {
   );
 }
 
-async function downloaded(page: Page, button: string): Promise<Buffer> {
+async function downloaded(page: Page, button: string, name?: RegExp): Promise<Buffer> {
   const [file] = await Promise.all([
     page.waitForEvent("download"),
     page.getByRole("button", { name: button }).click(),
   ]);
+  if (name) expect(file.suggestedFilename()).toMatch(name);
   return readFile(await file.path());
 }
 
@@ -189,9 +190,10 @@ test("adapt a dropped model to a dropped folder on WebGPU, compare, and export",
     const size = (text: Buffer) => JSON.parse(text.toString()).size;
     expect(size(preparation)).toEqual(size(readFileSync(join(modelFolder, "preprocessor_config.json"))));
 
-    const zip = new ZipReader(
-      new BlobReader(new Blob([new Uint8Array(await downloaded(page, "Download all as a zip"))])),
-    );
+    // Named after the demo's model as it was dropped, the folder of images, and what was done.
+    const name = /^[a-z0-9-]+-my-icons-selective-\d+of\d+\.zip$/;
+    const bytes = await downloaded(page, "Download all as a zip", name);
+    const zip = new ZipReader(new BlobReader(new Blob([new Uint8Array(bytes)])));
     const entries = (await zip.getEntries()).flatMap((entry) => (entry.directory ? [] : [entry]));
     expect(entries.map(({ filename }) => filename.split("/").at(-1)).sort()).toEqual([
       "config.json",
@@ -200,5 +202,15 @@ test("adapt a dropped model to a dropped folder on WebGPU, compare, and export",
     ]);
     const packed = entries.find(({ filename }) => filename.endsWith("model.safetensors"));
     expect(weights.equals(await packed!.getData(new Uint8ArrayWriter()))).toBe(true);
+
+    // The zip as it was taken home is a model to start from.
+    await page.getByRole("button", { name: "Load another model" }).click();
+    const buffer = bytes;
+    await page
+      .getByLabel("Files for model")
+      .setInputFiles({ name: "adapted-icons.zip", mimeType: "application/zip", buffer });
+    await page.getByRole("button", { name: "Drop it and go on" }).click();
+    await expect(page.getByText("adapted-icons", { exact: true })).toBeVisible();
+    await expect(page.getByText("3 labels")).toBeVisible();
   });
 });

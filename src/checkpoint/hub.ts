@@ -203,6 +203,7 @@ function noWeights(listed: readonly FileRecord[], where: string): Failure {
       what: `It is not clear which of its files are the weights: ${names.slice(0, 4).join(", ")}${names.length > 4 ? ", ..." : ""}.`,
       where,
       remedy: "Download the one you mean and drop it.",
+      inTerminal: "Download the one you mean and give its path.",
     });
   }
   return new Failure({

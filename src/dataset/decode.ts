@@ -50,6 +50,7 @@ async function readBytes(blob: Blob, path: string): Promise<ArrayBuffer> {
         what: "The file can no longer be read; it was moved or changed.",
         where: path,
         remedy: "Drop the folder again.",
+        inTerminal: "Run it again, and leave the folder as it is meanwhile.",
       },
       { cause: error },
     );

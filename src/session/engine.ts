@@ -24,6 +24,7 @@ import { evaluateSet } from "./evaluate.ts";
 import { cancelled, type Job, type Tick } from "./job.ts";
 import { namesOf } from "./judges.ts";
 import { estimateMemory } from "./memory.ts";
+import { unpackModel } from "./model_zip.ts";
 import type {
   BackendChoice,
   DeviceReport,
@@ -401,12 +402,13 @@ export function createEngine(decode: DecodeImage): Session {
         return deviceReport(opened);
       }),
 
-    loadModel: (files: SourceFile[], answers: ModelAnswers) =>
+    loadModel: (dropped: SourceFile[], answers: ModelAnswers) =>
       exclusive("loading", async (job) => {
+        const files = await unpackModel(dropped);
         const checkpoint = await openCheckpoint(files, answers);
         const halves = await checkWeights(checkpoint, job);
         const text = await openText(checkpoint.source, files, checkpoint.architecture.activation);
-        const fingerprint = await fingerprintOf(files);
+        const fingerprint = await fingerprintOf(dropped);
         // Pixels there are were cut for the other model, and a set that came first has never been decoded.
         const cut: (() => void)[] = [];
         for (const set of sets.values())

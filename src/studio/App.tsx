@@ -168,6 +168,8 @@ function ResultsColumn() {
   const status = useSession((state) => state.status);
   const exporting = useSession((state) => state.exporting);
   const measuring = useSession((state) => state.measuring);
+  const model = useSession((state) => state.model?.name ?? "");
+  const target = useSession((state) => state.data.find(({ role }) => role === "target")?.name ?? "");
   if (run.before === null) return <NoResults />;
   return (
     <>
@@ -192,6 +194,7 @@ function ResultsColumn() {
         onPick={session.pickBlocks}
         imageUrl={session.imageUrl}
         onExport={session.exportMerged}
+        about={{ model, target, recipe: run.result?.recipe ?? null }}
         exportReport={run.exportReport}
         exporting={exporting}
         exportFailure={run.exportFailure}

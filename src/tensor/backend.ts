@@ -51,6 +51,7 @@ export async function openBackend(choice: BackendChoice = "auto"): Promise<Backe
       code: "gpu",
       what: `${nothing}.`,
       remedy: "Choose the WASM backend, or a browser and driver with WebGPU.",
+      inTerminal: "Choose the WASM backend (--backend wasm), or a driver with Vulkan, Metal or Direct3D 12.",
     });
   }
   if (choice === "auto" && isSoftware(adapter)) {
@@ -126,6 +127,7 @@ async function openWasm(reason: string | null): Promise<Backend> {
       code: "gpu",
       what: "The WebAssembly backend did not start.",
       remedy: "Reload the page; if it happens again, try a browser from the last two years.",
+      inTerminal: "Run it again; if it stays so, try another version of Node.",
     });
   }
   if (!heapWatched) watchHeap(tf.backend() as BackendWasm);

@@ -93,6 +93,7 @@ describe("ExportPanel", () => {
         exporting={false}
         failure={null}
         busy={false}
+        name="vit-pets-selective-2of4"
         onExport={() => {}}
         {...more}
       />,

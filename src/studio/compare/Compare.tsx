@@ -3,6 +3,7 @@
 import { Select, useComputedColorScheme } from "@mantine/core";
 import { Suspense, useId, useMemo, useRef, useState } from "react";
 import type { FailureParts } from "../../failure.ts";
+import { nameOfRun } from "../../session/export_name.ts";
 import type {
   AccuracyPoint,
   Evaluation,
@@ -12,6 +13,7 @@ import type {
   SetRobustness,
   TradeOff,
 } from "../../session/protocol.ts";
+import type { Recipe } from "../../session/recipe.ts";
 import { Panel } from "../shared/Panel.tsx";
 import { part } from "../shared/part.ts";
 import { setColours } from "../watch/sets.ts";
@@ -67,6 +69,8 @@ export interface CompareProps {
   /** Address of the n-th held-out image of a set. The caller owns the address, caches it and revokes it. */
   imageUrl: (setId: string, index: number) => Promise<string>;
   onExport: () => void;
+  /** What an export is named after. */
+  about: { model: string; target: string; recipe: Recipe | null };
   /** The last export; the caller sets it to null once gates, strength or weights have changed since. */
   exportReport: ExportReport | null;
   exporting: boolean;
@@ -173,6 +177,7 @@ export function Compare(props: CompareProps) {
           exporting={props.exporting}
           failure={props.exportFailure}
           busy={status !== "idle"}
+          name={nameOf(props)}
           onExport={props.onExport}
         />
       </Panel>
@@ -255,4 +260,9 @@ function Details({ names, chosen, onChoose, before, latest, colour, dark, imageU
       </Disclosure>
     </Panel>
   );
+}
+
+/** What an export of what is applied now is called. */
+function nameOf({ about: { model, target, recipe }, open }: CompareProps): string {
+  return recipe && open ? nameOfRun(model, target, recipe, open) : "model";
 }

@@ -18,6 +18,8 @@ export interface ExportPanelProps {
   failure: FailureParts | null;
   /** Whether something else keeps the session busy. */
   busy: boolean;
+  /** What the export is called, without an ending. */
+  name: string;
   onExport: () => void;
 }
 
@@ -27,14 +29,19 @@ const contents = [
   ["preprocessor_config.json", "how an image is prepared"],
 ] as const;
 
-export function ExportPanel({ score, report, exporting, failure, busy, onExport }: ExportPanelProps) {
+export function ExportPanel({ score, report, exporting, failure, busy, name, onExport }: ExportPanelProps) {
   const [packing, setPacking] = useState(false);
+  const [unpacked, setUnpacked] = useState<FailureParts | null>(null);
 
   async function saveAll(files: ExportReport["files"]) {
     setPacking(true);
+    setUnpacked(null);
     try {
+      // The zip is whole before the browser is given it: what fails here leaves no file.
       const entries = files.map(({ path, blob }) => ({ name: path, input: blob, lastModified: new Date() }));
-      save("selora-model.zip", await downloadZip(entries).blob());
+      save(`${name}.zip`, await downloadZip(entries).blob());
+    } catch (error) {
+      setUnpacked(cannotPack(error));
     } finally {
       setPacking(false);
     }
@@ -69,6 +76,7 @@ export function ExportPanel({ score, report, exporting, failure, busy, onExport 
           <Button size="sm" loading={packing} onClick={() => saveAll(report.files)}>
             Download all as a zip
           </Button>
+          {unpacked && <Refusal failure={unpacked} />}
         </>
       ) : (
         <>
@@ -84,13 +92,7 @@ export function ExportPanel({ score, report, exporting, failure, busy, onExport 
               </li>
             ))}
           </ul>
-          {failure && !exporting && (
-            <div className={classes.failure} role="alert">
-              <strong>{failure.what}</strong>
-              {failure.where && <span>{failure.where}</span>}
-              <span>{failure.remedy}</span>
-            </div>
-          )}
+          {failure && !exporting && <Refusal failure={failure} />}
           <Button size="sm" disabled={!score || busy || exporting} onClick={onExport}>
             {exporting ? "Merging, writing, reading back …" : failure ? "Try again" : "Export merged weights"}
           </Button>
@@ -99,6 +101,27 @@ export function ExportPanel({ score, report, exporting, failure, busy, onExport 
       )}
     </div>
   );
+}
+
+function Refusal({ failure: { what, where, remedy } }: { failure: FailureParts }) {
+  return (
+    <div className={classes.failure} role="alert">
+      <strong>{what}</strong>
+      {where && <span>{where}</span>}
+      <span>{remedy}</span>
+    </div>
+  );
+}
+
+/** Most of an export is copied out of the model's own file, which may have changed or gone since. */
+function cannotPack(error: unknown): FailureParts {
+  return {
+    code: "bad-file",
+    what: "The zip could not be made, and nothing was saved.",
+    where: error instanceof Error ? error.message : String(error),
+    remedy:
+      "Check that the model's own files are where they were, and that there is room on the disk; then export again.",
+  };
 }
 
 function Checked({ score, report }: { score: SetAccuracy | null; report: ExportReport }) {

@@ -15,7 +15,15 @@ export function NoResults() {
         <Lesson />
       </Panel>
       <Panel title="Export" help={words.merged}>
-        <ExportPanel score={null} report={null} exporting={false} failure={null} busy onExport={() => {}} />
+        <ExportPanel
+          score={null}
+          report={null}
+          name="model"
+          exporting={false}
+          failure={null}
+          busy
+          onExport={() => {}}
+        />
       </Panel>
     </div>
   );

@@ -2,6 +2,7 @@
 // not be theirs to give away.
 import { Button, Checkbox } from "@mantine/core";
 import { useState } from "react";
+import { nameOfRun } from "../../session/export_name.ts";
 import type { RunResult, SetAccuracy } from "../../session/protocol.ts";
 import { type ReportPicture, reportOf } from "../../session/report.ts";
 import { fetchCredits } from "../files/demo.ts";
@@ -41,7 +42,12 @@ export function ReportPanel() {
         chosen,
       );
       const type = kind === "html" ? "text/html" : "application/json";
-      save(`report.${kind}`, new Blob([report[kind]], { type }));
+      const target = data.find(({ role }) => role === "target")?.name ?? "";
+      const { recipe, final } = run.result;
+      save(
+        `${nameOfRun(model.name, target, recipe, final.open)}-report.${kind}`,
+        new Blob([report[kind]], { type }),
+      );
     } catch (error) {
       session.addFailure(error);
     } finally {

@@ -40,7 +40,7 @@ export function ModelPanel() {
   return (
     <Panel
       title="Model"
-      help="A Vision Transformer: safetensors (one file or shards with their index) or a PyTorch file, with its config where there is one; a CLIP or SigLIP with its tokenizer also reads class names."
+      help="A Vision Transformer: safetensors (one file or shards with their index) or a PyTorch file, with its config where there is one; all of it also in a zip; a CLIP or SigLIP with its tokenizer also reads class names."
       actions={
         model && (
           <>
@@ -76,7 +76,7 @@ export function ModelPanel() {
         <DropZone
           subject="model"
           words={model ? "Drop another model" : "Drop it here, or choose"}
-          accept=".safetensors,.pth,.pt,.bin,.ckpt,.json,.txt"
+          accept=".zip,.safetensors,.pth,.pt,.bin,.ckpt,.json,.txt"
           fileWord="Files"
           disabled={running}
           onFiles={load}
