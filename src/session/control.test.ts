@@ -102,3 +102,15 @@ test("a run is saved at a boundary, also while it is paused, and not once it has
   expect(await late).toBeNull();
   expect(await control.save()).toBeNull();
 });
+
+test("who waits when a stop ends the run is given it as it ended", async () => {
+  const control = createRunControl();
+  const saved = { step: 3 } as SavedRun;
+  control.start(async () => saved);
+  const asked = control.save();
+  control.stop();
+  // A stop in the middle of a step: no boundary comes.
+  await control.stopped();
+  control.end();
+  expect(await asked).toBe(saved);
+});

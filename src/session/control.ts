@@ -18,6 +18,8 @@ export interface RunControl {
   save(): Promise<SavedRun | null>;
   /** Awaited between steps; resolves late while paused. `onHold` hears of a pause and its end. */
   between(onHold: (held: boolean) => void): Promise<"go" | "stop">;
+  /** At the boundary at which a stop ended the run, in the middle of a step or after one: saves it for who waits. */
+  stopped(): Promise<void>;
   /** After the last boundary: who waits for one is told that none comes. */
   end(): void;
 }
@@ -96,6 +98,7 @@ export function createRunControl(): RunControl {
       if (failed) throw failed;
       return stopped ? "stop" : "go";
     },
+    stopped: saveForAll,
     end() {
       ended = true;
       for (const { resolve } of waiting) resolve(null);

@@ -180,6 +180,7 @@ export async function trainRun(input: RunInput): Promise<Run> {
     job.emit({ kind: "started", recipe, gates: [...trainer.adaptation.gates], steps: trainer.steps });
     control.start(() => save(null));
     const { complete, failure } = await trainUntilItEnds(trainer);
+    if (!complete && !failure) await control.stopped();
     control.end();
     // A run that was stopped half way, too, ends with exactly its budget open.
     await trainer.harden();
