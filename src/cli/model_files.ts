@@ -1,8 +1,8 @@
 // A model's files from what --model names: a folder, a file, `hf:org/name[@revision]` on the Hub, or an address.
-import { openAsBlob } from "node:fs";
 import { stat } from "node:fs/promises";
 import { freemem, homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
+import { fileBlob } from "../large_file_node.ts";
 import { type FetchedModel, fetchModelToDisk, walk } from "../session/node.ts";
 import type { SessionEvent, SourceFile } from "../session/protocol.ts";
 import { decidedFiles } from "./out_folder.ts";
@@ -89,7 +89,7 @@ async function walkModel(path: string): Promise<SourceFile[]> {
   const decided = await decidedFiles(path);
   if (decided)
     return Promise.all(
-      [...decided].map(async ([file, place]) => ({ path: `${root}/${file}`, blob: await openAsBlob(place) })),
+      [...decided].map(async ([file, place]) => ({ path: `${root}/${file}`, blob: await fileBlob(place) })),
     );
   const own = basename(resolve(path));
   if (!own.startsWith(".")) return walk(path);

@@ -27,12 +27,12 @@ test("a run is kept while it trains, and what was kept comes back whole", async 
   );
   const out = await openOut(join(root, "out"), { reads: [], overwrite: false, tell: () => {} });
   const tell = vi.fn();
-  const snapshots = keepSnapshots(session, out, "seed-0/", tell, 20);
+  const snapshots = keepSnapshots(session, out, "seed-0/", tell, 200);
   await snapshots.now();
   expect(readdirSync(out.path)).not.toContain("seed-0");
   let kept = 0;
   session.subscribe((event) => {
-    if (event.kind !== "step" || event.report.step < 20 || kept > 0) return;
+    if (event.kind !== "step" || event.report.step < 5 || kept > 0) return;
     kept = 1;
     void snapshots.now().then(() => session.stop());
   });
@@ -47,7 +47,7 @@ test("a run is kept while it trains, and what was kept comes back whole", async 
   // What the session itself would make of it: it goes on from there.
   once(
     session,
-    ({ kind }) => kind === "started",
+    ({ kind }) => kind === "step",
     () => void session.stop(),
   );
   expect((await session.train(saved.recipe, saved)).steps).toBeGreaterThanOrEqual(saved.step);

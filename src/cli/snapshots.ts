@@ -32,6 +32,7 @@ export function keepSnapshots(
   let training = false;
   let told = false;
   let ended = false;
+  let busy = false;
   let writing: Promise<void> = Promise.resolve();
   const unsubscribe = session.subscribe((event) => {
     // A run is under way from its first step to its last: what the session would give before and after is another one.
@@ -53,13 +54,20 @@ export function keepSnapshots(
     }
   }
   const now = () => {
-    writing = writing.then(keep).catch((error) => {
+    busy = true;
+    const mine = writing.then(keep).catch((error) => {
       if (!told) tell(`What is learned cannot be kept while it is: ${Failure.from(error).terminalMessage}`);
       told = true;
     });
-    return writing;
+    writing = mine;
+    return mine.then(() => {
+      if (writing === mine) busy = false;
+    });
   };
-  const timer = setInterval(now, every);
+  // A disk that is slower than the clock is not asked twice at once.
+  const timer = setInterval(() => {
+    if (!busy) void now();
+  }, every);
   return {
     now,
     async end() {
