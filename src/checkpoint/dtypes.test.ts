@@ -1,7 +1,7 @@
 // Every half and bfloat, and every rounding border, against what numpy and torch make of them.
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { firstNonFinite, fromF32, requireWeightDtype, toF32 } from "./dtypes.ts";
+import { dtypeBytes, firstNonFinite, fromF32, requireWeightDtype, toF32 } from "./dtypes.ts";
 import { fixtureJson } from "./fixtures/load.ts";
 
 const facts = fixtureJson<Record<string, string> & { rounding_count: number }>("dtypes.json");
@@ -70,7 +70,18 @@ test("NaN and infinity are found where they are", () => {
 });
 
 test("another dtype is refused by a sentence that names the tensor", () => {
-  expect(() => requireWeightDtype("F64", "vit.embeddings.cls_token")).toThrow(
-    /^vit\.embeddings\.cls_token: .*"F64".*F32, F16 and BF16/,
+  expect(() => requireWeightDtype("F8_E4M3", "vit.embeddings.cls_token")).toThrow(
+    /^vit\.embeddings\.cls_token: .*"F8_E4M3".*F64, F32, F16 and BF16/,
   );
+});
+
+test("F64 is rounded to the nearest f32, and f32 comes back from it to the bit", () => {
+  const wide = new Float64Array([0.1, 1 + 2 ** -24, 1 + 3 * 2 ** -24, 1e-46, -1e300, Number.NaN]);
+  const narrow = toF32(wide.buffer, "F64");
+  // Ties go to even.
+  expect([...narrow]).toEqual([Math.fround(0.1), 1, 1 + 2 ** -22, 0, Number.NEGATIVE_INFINITY, Number.NaN]);
+  const again = toF32(fromF32(narrow.slice(0, 4), "F64").buffer, "F64");
+  expect([...again]).toEqual([...narrow.slice(0, 4)]);
+  expect(dtypeBytes.get("F64")).toBe(8);
+  expect(dtypeBytes.has("F4")).toBe(false);
 });

@@ -1,33 +1,48 @@
-// F32, F16 and BF16 to f32 and back. Widening is exact; narrowing rounds to nearest, ties to even (IEEE 754), with
-// subnormals and infinities kept. Typed arrays are little-endian on every platform there is, and so is safetensors.
+// Weights as the files store them to f32 and back. Widening is exact; narrowing rounds to nearest, ties to even (IEEE
+// 754), with subnormals and infinities kept. Typed arrays are little-endian on every platform there is, and so is safetensors.
 import { Failure } from "../failure.ts";
 import { quoted } from "./json.ts";
 import type { Dtype } from "./types.ts";
 
-/** Bytes of one element, for every dtype of the safetensors format that has whole bytes. */
-export const dtypeBytes: ReadonlyMap<string, number> = new Map([
-  ["BOOL", 1],
-  ["U8", 1],
-  ["I8", 1],
-  ["F8_E4M3", 1],
-  ["F8_E5M2", 1],
-  ["F8_E8M0", 1],
-  ["I16", 2],
-  ["U16", 2],
-  ["F16", 2],
-  ["BF16", 2],
-  ["I32", 4],
-  ["U32", 4],
-  ["F32", 4],
-  ["I64", 8],
-  ["U64", 8],
-  ["F64", 8],
-  ["C64", 8],
+/** Bits of one element, for every dtype of the safetensors format. */
+export const dtypeBits: ReadonlyMap<string, number> = new Map([
+  ["F4", 4],
+  ["F6_E2M3", 6],
+  ["F6_E3M2", 6],
+  ["BOOL", 8],
+  ["U8", 8],
+  ["I8", 8],
+  ["F8_E4M3", 8],
+  ["F8_E5M2", 8],
+  ["F8_E4M3FNUZ", 8],
+  ["F8_E5M2FNUZ", 8],
+  ["F8_E8M0", 8],
+  ["I16", 16],
+  ["U16", 16],
+  ["F16", 16],
+  ["BF16", 16],
+  ["I32", 32],
+  ["U32", 32],
+  ["F32", 32],
+  ["I64", 64],
+  ["U64", 64],
+  ["F64", 64],
+  ["C64", 64],
 ]);
+
+/** Bytes of one element, where they are whole. */
+export const dtypeBytes: ReadonlyMap<string, number> = new Map(
+  [...dtypeBits].flatMap(([dtype, bits]) => (bits % 8 === 0 ? [[dtype, bits / 8]] : [])),
+);
+
+const weightDtypes: ReadonlySet<string> = new Set<Dtype>(["F64", "F32", "F16", "BF16"]);
+
+/** Which dtypes weights may have, for a sentence. */
+export const readable = "F64, F32, F16 and BF16 can be read";
 
 /** Whether weights of this dtype can be read. */
 export function isWeightDtype(dtype: string): dtype is Dtype {
-  return dtype === "F32" || dtype === "F16" || dtype === "BF16";
+  return weightDtypes.has(dtype);
 }
 
 /** The dtype of a weight, or a Failure that names the tensor. */
@@ -35,7 +50,7 @@ export function requireWeightDtype(dtype: string, tensor: string): Dtype {
   if (isWeightDtype(dtype)) return dtype;
   throw new Failure({
     code: "bad-model",
-    what: `The weights are stored as ${quoted(dtype)}; F32, F16 and BF16 can be read.`,
+    what: `The weights are stored as ${quoted(dtype)}; ${readable}.`,
     where: tensor,
     remedy: "Save the model again in one of these, e.g. model.half().save_pretrained(...).",
   });
@@ -85,9 +100,10 @@ function f32BitsToBf16(x: number): number {
   return ((x + 0x7fff + ((x >>> 16) & 1)) >>> 16) & 0xffff;
 }
 
-/** The values of `bytes` as f32, exact. F32 shares the buffer. */
+/** The values of `bytes` as f32: exact, but for F64, which is rounded. F32 shares the buffer. */
 export function toF32(bytes: ArrayBuffer, dtype: Dtype): Float32Array<ArrayBuffer> {
   if (dtype === "F32") return new Float32Array(bytes);
+  if (dtype === "F64") return Float32Array.from(new Float64Array(bytes));
   const source = new Uint16Array(bytes);
   const bits = new Uint32Array(source.length);
   if (dtype === "BF16") {
@@ -102,6 +118,7 @@ export function toF32(bytes: ArrayBuffer, dtype: Dtype): Float32Array<ArrayBuffe
 /** `values` as the bytes of `dtype`, rounded to nearest even. F32 shares the buffer. */
 export function fromF32(values: Float32Array<ArrayBuffer>, dtype: Dtype): Uint8Array<ArrayBuffer> {
   if (dtype === "F32") return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  if (dtype === "F64") return new Uint8Array(Float64Array.from(values).buffer);
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const narrow = dtype === "F16" ? f32BitsToF16 : f32BitsToBf16;
   const result = new Uint16Array(bits.length);

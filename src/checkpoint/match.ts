@@ -1,7 +1,7 @@
 // Holds a file's names and shapes against the families' tables. What the shapes say binds the tables' symbols; what
 // contradicts them, is missing or is a stranger is said by name.
 import type { ModelConfig } from "./config.ts";
-import { isWeightDtype } from "./dtypes.ts";
+import { isWeightDtype, readable } from "./dtypes.ts";
 import { families } from "./families/index.ts";
 import type { FamilyTable, TensorEntry } from "./families/table.ts";
 import { quoted } from "./json.ts";
@@ -69,7 +69,8 @@ export function matchFamily(
     if (prefix === undefined) continue;
     const file = {
       has: (name: string) => byName.has(prefix + name),
-      prefix: container ? `${container}.${prefix}` : prefix,
+      prefix,
+      outer: container ? `${container}.${prefix}` : prefix,
       modelType: config?.modelType,
       origin,
     };
@@ -257,7 +258,7 @@ class Matcher {
         `has shape [${tensor.shape.join(", ")}] instead of [${shape.join(", ")}]`,
       );
     } else if (!isWeightDtype(tensor.dtype)) {
-      this.#problems.set(entry.name, `is stored as ${tensor.dtype}; F32, F16 and BF16 can be read`);
+      this.#problems.set(entry.name, `is stored as ${tensor.dtype}; ${readable}`);
     }
   }
 

@@ -4,6 +4,7 @@ import { Failure } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
 import { parseJsonObject, quoted, wholeFloats } from "./json.ts";
 import { weightsEnding } from "./model_store.ts";
+import { imageProcessorOf } from "./preprocessing.ts";
 import { readBytes, readSafetensors } from "./safetensors.ts";
 import { readShards } from "./sharded.ts";
 import { isPickle, isZip, legacyTorch, readTorchZip } from "./torch_zip.ts";
@@ -49,7 +50,7 @@ export async function readModelFiles(files: SourceFile[]): Promise<ModelFiles> {
     config: await json(found.config),
     openClipConfig: await json(found.beside("open_clip_config.json")),
     classifier: found.classifier ? await readWeights(found.classifier) : null,
-    preprocessor: await json(found.preprocessor),
+    preprocessor: await readProcessor(found.beside),
     adapterConfig: await json(found.adapterConfig),
   };
 }
@@ -71,7 +72,6 @@ interface Found {
   /** A classifier in a file of its own, which an export writes for networks that have no place for one. */
   classifier: SourceFile | undefined;
   config: SourceFile | undefined;
-  preprocessor: SourceFile | undefined;
   adapterConfig: SourceFile | undefined;
   /** The file of a name in the weights' folder. */
   beside(name: string): SourceFile | undefined;
@@ -112,7 +112,6 @@ function findFiles(files: SourceFile[]): Found {
     index,
     classifier: weights.path.endsWith(classifierFile) ? undefined : beside(classifierFile),
     config: beside("config.json"),
-    preprocessor: beside("preprocessor_config.json"),
     adapterConfig: beside("adapter_config.json"),
     beside,
   };
@@ -176,6 +175,18 @@ function noWeights(files: SourceFile[]): Failure {
         : `None of the ${files.length} files holds weights (.safetensors, .pth, .pt or .bin).`,
     remedy: "Choose model.safetensors with its config.json and preprocessor_config.json, or their folder.",
   });
+}
+
+/** How images are prepared: transformers 5 writes one file for all parts of a processor, which stands above the older one
+ *  that has images alone. */
+async function readProcessor(beside: Found["beside"]): Promise<JsonFile | null> {
+  for (const name of ["processor_config.json", "preprocessor_config.json"]) {
+    const file = beside(name);
+    const whole = file && (await readJson(file));
+    const json = whole && imageProcessorOf(whole.json);
+    if (json) return { ...whole, json };
+  }
+  return null;
 }
 
 async function readJson({ path, blob }: SourceFile): Promise<JsonFile> {

@@ -5,6 +5,7 @@ import { Failure } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
 import { type ModelConfig, parseWith, readModelConfig } from "./config.ts";
 import { firstNonFinite, isWeightDtype, requireWeightDtype, toF32 } from "./dtypes.ts";
+import { gathered } from "./families/hf_vit.ts";
 import { families } from "./families/index.ts";
 import { parseJsonObject, quoted } from "./json.ts";
 import { type Match, matchFamily, rolesOf } from "./match.ts";
@@ -13,7 +14,7 @@ import { openClipPreprocessor, readOpenClipConfig } from "./open_clip_config.ts"
 import { featureSize, type Pooling, poolings, poolingsOf } from "./pooling.ts";
 import { placePositions, resizePositions } from "./positions.ts";
 import { endingSize, readPreprocessing } from "./preprocessing.ts";
-import { recognise } from "./recognise.ts";
+import { type Recognised, recognise, recogniseFirst, recogniseOther, type Shown } from "./recognise.ts";
 import { readBytes } from "./safetensors.ts";
 import { isTimmConfig, readTimmConfig, timmInputSize, timmPreprocessor } from "./timm_config.ts";
 import type {
@@ -29,7 +30,7 @@ import type {
 } from "./types.ts";
 
 const KNOWN =
-  "Choose a Vision Transformer that transformers, timm or OpenCLIP saved, or an original DINO, DINOv2 or DINOv3.";
+  "Choose a Vision Transformer that transformers, timm, torchvision or OpenCLIP saved, or an original DINO, DINOv2, DINOv3, iBOT, MAE, MoCo v3, MSN or I-JEPA.";
 /** The largest images that are prepared. */
 const MAX_IMAGE = 4096;
 /** Above this, a training step is slow enough to ask whether the person wants it so. */
@@ -69,7 +70,9 @@ export class BadCheckpoint extends Failure {
  */
 export async function openCheckpoint(files: SourceFile[], answers: ModelAnswers): Promise<Checkpoint> {
   parseWith(answersSchema, answers, "answers");
-  return describe(await readModelFiles(files), answers);
+  const found = await readModelFiles(files);
+  const weights = { ...found.weights, tensors: gathered(found.weights.tensors) };
+  return describe({ ...found, weights }, answers);
 }
 
 function describe(found: ModelFiles, answers: ModelAnswers): Checkpoint {
@@ -96,7 +99,7 @@ function describe(found: ModelFiles, answers: ModelAnswers): Checkpoint {
     row.role = rolesOf(match.uses.get(row.name) ?? []);
     row.problem = match.problems.get(row.name) ?? match.remarks.get(row.name) ?? null;
   }
-  refuseUnfit(match, where, table);
+  refuseUnfit(match, found, table);
 
   const questions: OpenQuestion[] = [];
   const byTimm = timm && !found.preprocessor;
@@ -217,7 +220,7 @@ function settle(
   };
   const heads = choose(
     "heads",
-    usualHeads(shapes.hiddenSize),
+    usual.heads?.(shapes.hiddenSize) ?? usualHeads(shapes.hiddenSize),
     "How many attention heads? The files do not say; most ViTs have one for every 64 of the width.",
   );
   checkHeads(heads, shapes.hiddenSize, answers.heads === undefined ? configPath : "heads");
@@ -387,50 +390,62 @@ function reader(
   };
 }
 
+/** What shows of a model that may have to be refused. */
+function shownOf({ weights, config, openClipConfig, adapterConfig }: ModelFiles): Shown {
+  return {
+    tensors: weights.tensors,
+    config: (config ?? openClipConfig)?.json ?? null,
+    adapterConfig: adapterConfig?.json ?? null,
+  };
+}
+
+function refused(
+  { what, remedy = KNOWN }: Recognised,
+  table: TensorRow[],
+  where: string,
+  why = "",
+): BadCheckpoint {
+  return new BadCheckpoint(table, `This is ${what}${why}; it cannot be used here.`, where, remedy);
+}
+
 // Adapters show in their names, other kinds of model in config.json; both before any shape is looked at.
-function refuseOthers({ weights, config, adapterConfig }: ModelFiles, table: TensorRow[]): void {
-  const names = weights.tensors.map(({ name }) => name.slice(0, 300));
-  if (names.some((name) => /\.lora_([AB]|up|down)\b/.test(name))) {
-    const base = adapterConfig?.json.base_model_name_or_path;
-    const named = typeof base === "string" && base !== "" ? ` for ${quoted(base)}` : "";
-    throw new BadCheckpoint(
-      table,
-      `This is a LoRA adapter${named}, not a whole model.`,
-      weights.where,
-      "Choose the base model itself, or merge the adapter into it first.",
-    );
-  }
-  const type = config?.json.model_type;
-  if (typeof type === "string" && !families.some(({ modelTypes }) => modelTypes.includes(type))) {
-    const looks = recognise(names);
-    throw new BadCheckpoint(
-      table,
-      `The model is of type ${quoted(type)}${looks ? `; its tensors look like ${looks}` : ""}.`,
-      config?.path ?? "config.json",
-      KNOWN,
-    );
-  }
+function refuseOthers(found: ModelFiles, table: TensorRow[]): void {
+  const shown = shownOf(found);
+  const first = recogniseFirst(shown);
+  if (first) throw refused(first, table, found.weights.where);
+  const type = found.config?.json.model_type;
+  if (typeof type !== "string" || families.some(({ modelTypes }) => modelTypes.includes(type))) return;
+  const kind = recognise(shown) ?? { what: "a model of another kind" };
+  throw refused(kind, table, found.config?.path ?? "config.json", ` (its config.json says ${quoted(type)})`);
 }
 
-function unknownModel({ weights }: ModelFiles, table: TensorRow[]): BadCheckpoint {
-  const looks = recognise(weights.tensors.map(({ name }) => name));
-  const some = weights.tensors.slice(0, 2).map(({ name }) => quoted(name));
-  const what = looks
-    ? `This looks like ${looks}.`
-    : `These tensors belong to no network that is known here (the first: ${some.join(", ") || "none"}).`;
-  return new BadCheckpoint(table, what, weights.where, KNOWN);
+function unknownModel(found: ModelFiles, table: TensorRow[]): BadCheckpoint {
+  const { tensors, where } = found.weights;
+  const kind = recognise(shownOf(found));
+  if (kind) return refused(kind, table, where);
+  const some = tensors.slice(0, 2).map(({ name }) => quoted(name));
+  return new BadCheckpoint(
+    table,
+    `These tensors belong to no network that is known here (the first: ${some.join(", ") || "none"}).`,
+    where,
+    KNOWN,
+  );
 }
 
-function refuseUnfit(match: Match, where: string, table: TensorRow[]): void {
+function refuseUnfit(match: Match, found: ModelFiles, table: TensorRow[]): void {
   const lines = [
     ...match.contradictions,
     ...[...match.problems].map(([name, problem]) => `${quoted(name)} ${problem}.`),
   ];
   if (lines.length === 0) return;
+  const rows = [...table, ...match.missing];
+  const { where } = found.weights;
+  const other = recogniseOther(shownOf(found));
+  if (other) throw refused(other, rows, where);
   const shown = lines.slice(0, 3).join(" ");
   const more = lines.length > 3 ? ` And ${lines.length - 3} more.` : "";
   throw new BadCheckpoint(
-    [...table, ...match.missing],
+    rows,
     `The tensors do not make up ${match.table.title}. ${shown}${more}`,
     where,
     "Check that config.json belongs to this file and that the download was complete.",

@@ -127,6 +127,17 @@ export function endingSize(json: Record<string, unknown> | null, where: string):
   return end && end.height === end.width ? end.height : null;
 }
 
+/** What a processor_config.json of transformers says of images: it holds every part of a processor under a name of its
+ *  own. Null where it says nothing of them; a preprocessor_config.json comes back as it is. */
+export function imageProcessorOf(json: Record<string, unknown>): Record<string, unknown> | null {
+  const nested = json.image_processor;
+  if (typeof nested === "object" && nested !== null && !Array.isArray(nested)) {
+    return nested as Record<string, unknown>;
+  }
+  const said = Object.keys(schema.shape).some((key) => json[key] !== undefined && json[key] !== null);
+  return said ? json : null;
+}
+
 type File = z.infer<typeof schema> | null;
 type Usual = FamilyTable["usual"];
 

@@ -103,7 +103,7 @@ test.each<[string, Blob, RegExp]>([
   ["a header cut in the middle", file('{"a":{"dtype":"F3'), /not valid JSON/],
   ["a header that is a list", file("[]"), /does not begin with \{/],
   ["a length and nothing after it", file("{}").slice(0, 8), /cut off/],
-  ["metadata that is no text", file('{"__metadata__":{"a":1}}'), /"a" is not text/],
+
   ["metadata that is a list", file('{"__metadata__":[]}'), /not an object/],
   ["a tensor that is a number", file('{"a":1}'), /"a" has no description/],
   ["no dtype", file('{"a":{"shape":[],"data_offsets":[0,0]}}'), /no dtype/],

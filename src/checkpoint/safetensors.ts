@@ -2,7 +2,7 @@
 // The reader believes nothing in the header before it is checked and reads no tensor; each is a slice of the file.
 // The writer joins slices, so that a tensor nobody touched is never in memory.
 import { Failure } from "../failure.ts";
-import { dtypeBytes } from "./dtypes.ts";
+import { dtypeBits } from "./dtypes.ts";
 import { parseJsonObject, quoted } from "./json.ts";
 import type { NamedTensor, NamedTensors } from "./types.ts";
 
@@ -54,10 +54,11 @@ export async function readSafetensors(file: Blob, where: string): Promise<NamedT
 
   const dataLength = file.size - 8 - headerLength;
   let metadata: Record<string, string> = {};
+  const notes: string[] = [];
   const placed: { name: string; dtype: string; shape: number[]; begin: number; end: number }[] = [];
   for (const [name, value] of entries) {
     if (name === "__metadata__") {
-      metadata = checkMetadata(value, bad);
+      metadata = readMetadata(value, bad, notes);
       continue;
     }
     placed.push(checkEntry(name, value, dataLength, bad));
@@ -86,7 +87,7 @@ export async function readSafetensors(file: Blob, where: string): Promise<NamedT
   return {
     where,
     metadata,
-    notes: [],
+    notes,
     tensors: placed.map(({ name, dtype, shape, begin, end }) => ({
       name,
       dtype,
@@ -142,14 +143,28 @@ function unreadable(where: string, cause?: unknown): Failure {
   );
 }
 
-function checkMetadata(value: unknown, bad: (what: string) => Failure): Record<string, string> {
+/** The header's remarks, which the format wants to be texts. Some scripts write numbers or lists there; no tensor hangs
+ *  on them, so they are left out, and told. */
+function readMetadata(
+  value: unknown,
+  bad: (what: string) => Failure,
+  notes: string[],
+): Record<string, string> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw bad("The header's __metadata__ is not an object.");
   }
-  for (const [key, entry] of Object.entries(value)) {
-    if (typeof entry !== "string") throw bad(`The header's __metadata__ entry ${quoted(key)} is not text.`);
+  const entries = Object.entries(value);
+  const odd = entries.filter(([, entry]) => typeof entry !== "string").map(([key]) => quoted(key));
+  if (odd.length > 0) {
+    const some = `${odd.slice(0, 4).join(", ")}${odd.length > 4 ? ", ..." : ""}`;
+    notes.push(
+      `The header's __metadata__ holds what is no text (${some}), which the format does not allow; it is left out.`,
+    );
   }
-  return value as Record<string, string>;
+  return Object.fromEntries(entries.filter(([, entry]) => typeof entry === "string")) as Record<
+    string,
+    string
+  >;
 }
 
 function checkEntry(name: string, value: unknown, dataLength: number, bad: (what: string) => Failure) {
@@ -157,8 +172,8 @@ function checkEntry(name: string, value: unknown, dataLength: number, bad: (what
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw what("has no description");
   const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
   if (typeof dtype !== "string") throw what("has no dtype");
-  const size = dtypeBytes.get(dtype);
-  if (size === undefined) throw what(`has the unknown dtype ${quoted(dtype)}`);
+  const bits = dtypeBits.get(dtype);
+  if (bits === undefined) throw what(`has the unknown dtype ${quoted(dtype)}`);
   if (!Array.isArray(shape) || shape.length > MAX_RANK || !shape.every(isCount)) {
     throw what(`has no usable shape (a list of at most ${MAX_RANK} whole numbers)`);
   }
@@ -170,11 +185,12 @@ function checkEntry(name: string, value: unknown, dataLength: number, bad: (what
   if (end > dataLength) {
     throw what(`should end at byte ${end} of the data, but the file holds only ${dataLength}; it is cut off`);
   }
-  let needed = BigInt(size);
+  let needed = BigInt(bits);
   for (const side of shape as number[]) needed *= BigInt(side);
-  if (needed !== BigInt(end - begin)) {
+  if (needed !== 8n * BigInt(end - begin)) {
+    const bytes = needed % 8n === 0n ? needed / 8n : `${needed / 8n} and a part`;
     throw what(
-      `is ${dtype} [${shape.join(", ")}], which needs ${needed} bytes, but its data_offsets give ${end - begin}`,
+      `is ${dtype} [${shape.join(", ")}], which needs ${bytes} bytes, but its data_offsets give ${end - begin}`,
     );
   }
   return { name, dtype, shape: shape as number[], begin, end };

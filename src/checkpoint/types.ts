@@ -4,7 +4,7 @@
 import type { Pooling } from "./pooling.ts";
 import type { PositionGrid } from "./positions.ts";
 
-export type Dtype = "F32" | "F16" | "BF16";
+export type Dtype = "F64" | "F32" | "F16" | "BF16";
 export type Interpolation = "nearest" | "bilinear" | "bicubic" | "lanczos";
 export type Activation = "gelu" | "gelu_tanh" | "quick_gelu";
 
@@ -12,15 +12,25 @@ export type Activation = "gelu" | "gelu_tanh" | "quick_gelu";
 export type Family =
   | "hf-vit"
   | "hf-deit"
+  | "hf-mae"
+  | "hf-msn"
+  | "hf-ijepa"
   | "hf-dinov2"
   | "hf-dinov2-registers"
   | "hf-dinov3"
   | "timm-vit"
+  | "timm-deit"
+  | "timm-clip"
   | "timm-dinov3"
   | "dino"
   | "dinov2"
   | "dinov2-registers"
   | "dinov3"
+  | "mae"
+  | "moco-v3"
+  | "msn"
+  | "ijepa"
+  | "torchvision"
   | "hf-clip"
   | "openai-clip"
   | "open-clip"

@@ -3,7 +3,7 @@
 import { readModelConfig } from "../checkpoint/config.ts";
 import { tableOf } from "../checkpoint/families/index.ts";
 import type { Pooling } from "../checkpoint/pooling.ts";
-import type { Activation, Architecture, CheckpointSource, Preprocessing } from "../checkpoint/types.ts";
+import type { Activation, Architecture, CheckpointSource, Preprocessing, Role } from "../checkpoint/types.ts";
 
 type Json = Record<string, unknown>;
 
@@ -111,8 +111,10 @@ export function timmConfig(
   const sizeChanged =
     source.positions !== null && imageSize !== source.positions.side * architecture.patchSize;
   const classes = headApart ? 0 : labels.length;
+  // transformers' own keys around a network of timm mean nothing to timm, whose names an export has.
+  const { model_type: _, architectures: __, ...own } = config ?? {};
   return {
-    ...config,
+    ...own,
     architecture: known ? config.architecture : written.name(architecture),
     ...(architecture.family === "dino" ? { _name_or_path: `dino_vit${architecture.patchSize}` } : {}),
     num_classes: classes,
@@ -167,11 +169,18 @@ function constructorArguments(architecture: Architecture, imageSize: number, sou
       ...(gatedMlp ? { swiglu_mlp: true, swiglu_align_to: 1 } : {}),
     };
   }
+  const holds = (wanted: Role) =>
+    source.tensors.some(({ pieces }) => pieces.some(({ role }) => role === wanted));
+  const classToken = holds("cls_token");
   return {
     ...common,
     mlp_ratio: (gatedMlp ? 2 * mlpSize : mlpSize) / hiddenSize,
-    reg_tokens: prefixTokens - 1,
+    class_token: classToken,
+    reg_tokens: prefixTokens - Number(classToken),
     no_embed_class: positions !== null && positions.covered < prefixTokens,
+    ...(rest.preNorm ? { pre_norm: true } : {}),
+    // Without it timm norms what it has pooled; here the norm stands before the pool.
+    ...(rest.pooling === "mean" ? { fc_norm: false } : {}),
   };
 }
 

@@ -146,7 +146,7 @@ export async function writeMerged(
       files,
       changed,
       total: tensors.length + head.length,
-      notes: remarks(checkpoint, apart, pooling),
+      notes: remarks(checkpoint, apart, pooling, labels.length),
     };
   }
   const timm = written.config === "timm";
@@ -159,7 +159,7 @@ export async function writeMerged(
     files,
     changed,
     total: tensors.length + head.length,
-    notes: remarks(checkpoint, apart, pooling),
+    notes: remarks(checkpoint, apart, pooling, labels.length),
   };
 }
 
@@ -251,7 +251,7 @@ async function rounded(tensor: NamedTensor, values: Float32Array<ArrayBuffer>): 
   }
   const dtype = requireWeightDtype(tensor.dtype, tensor.name);
   const bytes = fromF32(values, dtype);
-  if (dtype !== "F32") {
+  if (dtype === "F16" || dtype === "BF16") {
     const pattern = dtype === "F16" ? 0x7c00 : 0x7f80;
     const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, values.length);
     const over = halves.findIndex((half) => (half & pattern) === pattern);
@@ -300,7 +300,7 @@ function preprocessorConfig(
   };
 }
 
-function remarks(checkpoint: Model, apart: boolean, pooling: Pooling): string[] {
+function remarks(checkpoint: Model, apart: boolean, pooling: Pooling, classes: number): string[] {
   const { source, architecture } = checkpoint;
   const notes: string[] = [];
   const { written } = tableOf(architecture.family);
@@ -328,6 +328,7 @@ function remarks(checkpoint: Model, apart: boolean, pooling: Pooling): string[] 
   } else if (!holds("head.weight")) {
     notes.push(`The source had no classifier; this is a ${name} with the new one.`);
   }
+  if (!apart && written.note) notes.push(written.note(architecture, classes));
   if (apart && written.nested !== undefined && source.prefix === "") {
     notes.push("The names are those of transformers 5, as the source's are; version 4 does not load them.");
   }

@@ -65,6 +65,8 @@ const names = {
   pooling: "cls",
 } satisfies Partial<FamilyTable>;
 
+const withoutClassToken = names.tensors.filter(({ name }) => name !== "embeddings.cls_token");
+
 const distillationToken = "embeddings.distillation_token";
 
 export const hfDeit: FamilyTable = {
@@ -112,5 +114,77 @@ export const hfVit: FamilyTable = {
     statisticsBy: "google's ViTs use 0.5, timm's and DINO's ImageNet's",
     resizeTo224: 224,
     interpolation: "bilinear",
+  },
+};
+
+const imagenet: Partial<FamilyTable["usual"]> = {
+  statistics: "imagenet",
+  resizeTo224: 256,
+  interpolation: "bicubic",
+};
+
+/** The encoder of a masked autoencoder. transformers has no classifier of this type; its ViT's is the same network. */
+export const hfMae: FamilyTable = {
+  ...hfVit,
+  family: "hf-mae",
+  title: "a ViTMAE of transformers",
+  modelTypes: ["vit_mae"],
+  recognises: ({ modelType, origin }) =>
+    modelType === "vit_mae" || (modelType === undefined && /(^|[/_-])mae([/_-]|$)/i.test(origin)),
+  usual: { ...hfVit.usual, ...imagenet, statisticsBy: "MAE was trained with ImageNet's" },
+};
+
+/** transformers 5 writes a classifier's layers beside `vit.` and all else under it, as it does with no other type; the
+ *  names as version 4 and the class itself have them. */
+export function gathered<T extends { name: string }>(tensors: readonly T[]): T[] {
+  const scattered =
+    tensors.some(({ name }) => name === "vit.embeddings.cls_token") &&
+    tensors.some(({ name }) => name.startsWith("encoder.layer.")) &&
+    !tensors.some(({ name }) => name.startsWith("vit.encoder.") || name.startsWith("vit.layers."));
+  if (!scattered) return [...tensors];
+  return tensors.map((tensor) =>
+    tensor.name.startsWith("encoder.layer.") ? { ...tensor, name: `vit.${tensor.name}` } : tensor,
+  );
+}
+
+/** A masked siamese network. */
+export const hfMsn: FamilyTable = {
+  ...hfVit,
+  family: "hf-msn",
+  title: "a ViTMSN of transformers",
+  modelTypes: ["vit_msn"],
+  written: {
+    config: "transformers",
+    name: () => "ViTMSNForImageClassification",
+    modelType: "vit_msn",
+    prefix: "vit.",
+  },
+  recognises: ({ modelType, origin }) =>
+    modelType === "vit_msn" || (modelType === undefined && /(^|[/_-])msn([/_-]|$)/i.test(origin)),
+  usual: { ...hfVit.usual, ...imagenet, layerNormEps: 1e-6, statisticsBy: "MSN was trained with ImageNet's" },
+};
+
+/** I-JEPA has no class token; its classifier reads the mean of the patches. */
+export const hfIjepa: FamilyTable = {
+  ...hfVit,
+  family: "hf-ijepa",
+  title: "an I-JEPA of transformers",
+  modelTypes: ["ijepa"],
+  prefix: /^(ijepa\.)?$/,
+  written: {
+    config: "transformers",
+    name: () => "IJepaForImageClassification",
+    modelType: "ijepa",
+    prefix: "ijepa.",
+  },
+  recognises: ({ has, prefix, modelType }) =>
+    modelType === "ijepa" || prefix === "ijepa." || !has("embeddings.cls_token"),
+  tensors: withoutClassToken,
+  pooling: "mean",
+  usual: {
+    ...hfVit.usual,
+    ...imagenet,
+    layerNormEps: 1e-6,
+    statisticsBy: "I-JEPA was trained with ImageNet's",
   },
 };

@@ -35,8 +35,10 @@ export interface TensorEntry {
 export interface FileNames {
   /** Whether there is a tensor of this name, after the prefix. */
   has(name: string): boolean;
-  /** With the container of a torch file before it. */
+  /** What of the family's own stands before the backbone's names, such as `deit.`. */
   prefix: string;
+  /** What stands before that, which is whatever tools and scripts put there: `state_dict.module.`. */
+  outer: string;
   /** `model_type` of config.json. */
   modelType: string | undefined;
   /** The model's name and path, as far as known. */
@@ -78,6 +80,8 @@ export interface FamilyTable {
     pooling?: Pooling;
     /** Whether the library's class has no place for a classifier, which then is a file of its own. */
     headApart?: boolean;
+    /** How the library loads it, where no `config.json` tells it. */
+    note?(architecture: Architecture, classes: number): string;
   };
   /** Whether a file in which the patch embedding was found under a prefix is of this family. */
   recognises(file: FileNames): boolean;
@@ -105,6 +109,8 @@ export interface FamilyTable {
   usual: {
     /** Where neither the tensors nor the files tell. */
     imageSize: number;
+    /** Attention heads of a network of this width, where there is not one for every 64. */
+    heads?(width: number): number | undefined;
     activation: Activation;
     /** Who used what, for the question; absent where the family is of one mind. */
     activationBy?: string;
@@ -146,6 +152,11 @@ export function linear(
     ...(needed ? { feature: needed } : {}),
   });
   return [entry("weight", shape, feature), entry("bias", shape.split(" ")[0] as string, biasFeature)];
+}
+
+/** Entries that a file has all of or none of. */
+export function optional(feature: string, entries: TensorEntry[]): TensorEntry[] {
+  return entries.map((entry) => ({ ...entry, feature }));
 }
 
 /** LayerScale's factors. */

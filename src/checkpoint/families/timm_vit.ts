@@ -1,11 +1,21 @@
 // The names of timm's VisionTransformer, which the original DeiT, DINO and DINOv2 share: one fused qkv, LayerScale as
 // `ls1.gamma`, registers as `reg_token` (timm) or `register_tokens` (DINOv2), the giant's gated MLP inside `fc1` (timm)
-// or as `w12` (DINOv2). A torch file may wrap them in containers, and a whole DINO training checkpoint holds a student
+// or as `w12` (DINOv2). A ViT may do without the class token or with a norm before the first layer, as CLIP's towers; the
+// patches then have no bias. What was trained by itself in these names is in self_supervised.ts. A torch file may wrap them in containers, and a whole DINO training checkpoint holds a student
 // and a teacher, of which the teacher is the model.
 import type { Architecture } from "../types.ts";
-import { type FamilyTable, linear, norm, scale, type TensorEntry } from "./table.ts";
+import { type FamilyTable, linear, norm, optional, scale, type TensorEntry } from "./table.ts";
 
-const containers = /^((teacher|model|state_dict|module|backbone)\.)*$/;
+/** What training scripts put before the names. */
+export const containers = /^((teacher|model|state_dict|module|backbone|timm_model)\.)*$/;
+
+/** The wide ones have heads of more than 64; timm, MAE and I-JEPA agree in them. */
+const heads = (width: number) =>
+  new Map([
+    [1280, 16],
+    [1408, 16],
+    [1664, 16],
+  ]).get(width);
 
 const layer: TensorEntry[] = [
   ...norm("norm1", "norm1"),
@@ -49,15 +59,17 @@ export const timmVit: FamilyTable = {
   recognises: ({ has }) => has("blocks.0.attn.qkv.weight") && has("pos_embed"),
   tensors: [
     { name: "patch_embed.proj.weight", shape: "D 3 P P", roles: ["patch_embed.weight"] },
-    { name: "patch_embed.proj.bias", shape: "D", roles: ["patch_embed.bias"] },
-    { name: "cls_token", shape: "1 1 D", roles: ["cls_token"] },
+    { name: "patch_embed.proj.bias", shape: "D", roles: ["patch_embed.bias"], feature: "patchBias" },
+    { name: "cls_token", shape: "1 1 D", roles: ["cls_token"], feature: "cls" },
     // A distilled DeiT answers from its CLS token here; its other token is then what timm calls a register.
     { name: "dist_token", shape: "1 1 D", roles: ["dist_token"], feature: "dist", written: "reg_token" },
     { name: "reg_token", shape: "1 R D", roles: ["register_tokens"], feature: "reg" },
     { name: "pos_embed", shape: "1 T D", roles: ["pos_embed"] },
-    ...norm("norm", "norm").map((entry) => ({ ...entry, feature: "norm" })),
-    ...norm("fc_norm", "norm").map((entry) => ({ ...entry, feature: "fcNorm" })),
+    ...optional("preNorm", norm("norm_pre", "pre_norm")),
+    ...optional("norm", norm("norm", "norm")),
+    ...optional("fcNorm", norm("fc_norm", "norm")),
   ],
+  zeros: [{ role: "patch_embed.bias", shape: "D" }],
   layers: [{ container: "blocks.", tensors: layer }],
   head: [
     ...linear("head", ["head"], "C D", { feature: "head" }),
@@ -67,9 +79,10 @@ export const timmVit: FamilyTable = {
   ignored: /^(student\.|pre_logits\.|head\.(mlp|last_layer)\.)/,
   own: /^(blocks|norm|fc_norm|patch_embed|attn_pool|norm_pre|rope|(cls|dist|reg|mask|register)_token|pos_embed)/,
   positions: { covers: ["all", "none", "cls"], resize: { antialias: true, offset: 0 }, atRuntime: false },
-  pooling: "cls",
+  pooling: (has) => (has("cls_token") ? "cls" : "mean"),
   usual: {
     imageSize: 224,
+    heads,
     activation: "gelu",
     layerNormEps: 1e-6,
     layerNormEpsBy: "timm's ViTs, DeiT and DINO use 1e-6",
@@ -81,23 +94,71 @@ export const timmVit: FamilyTable = {
   },
 };
 
-/** The original DINO: a backbone file, or the teacher of a whole training checkpoint. */
+/** A DeiT in timm's names, which are its own; only the distillation token or its name set it apart. */
+export const timmDeit: FamilyTable = {
+  ...timmVit,
+  family: "timm-deit",
+  title: "a DeiT in timm's names",
+  written: {
+    config: "timm",
+    // Any of DeiT's takes any width; there are only three.
+    name: (architecture) => {
+      const width = size(architecture.hiddenSize);
+      const known = width === "tiny" || width === "small" ? width : "base";
+      return architecture.layerScale ? timmName(architecture) : `deit_${known}_patch16_224`;
+    },
+  },
+  recognises: (file) =>
+    timmVit.recognises(file) && (file.has("dist_token") || /(^|[/_-])deit3?[_-]/i.test(file.origin)),
+  usual: {
+    ...timmVit.usual,
+    layerNormEpsBy: "DeiT uses 1e-6",
+    statistics: "imagenet",
+    statisticsBy: "DeiT was trained with ImageNet's",
+    resizeTo224: 256,
+  },
+};
+
+/** CLIP's image towers in timm's names. */
+export const timmClip: FamilyTable = {
+  ...timmVit,
+  family: "timm-clip",
+  title: "a CLIP tower of timm",
+  recognises: (file) => timmVit.recognises(file) && file.has("norm_pre.weight"),
+  usual: {
+    ...timmVit.usual,
+    activationBy: "OpenAI's, DFN's and MetaCLIP's have quick_gelu, LAION's and DataComp's gelu",
+    layerNormEps: 1e-5,
+    layerNormEpsBy: "CLIP uses 1e-5",
+    statistics: "clip",
+    statisticsBy: "CLIP was trained with its own",
+    resizeTo224: 224,
+  },
+};
+
+/** The original DINO or iBOT: a backbone file, or the teacher of a whole training checkpoint. */
 export const dino: FamilyTable = {
   ...timmVit,
   family: "dino",
-  title: "an original DINO",
+  title: "an original DINO or iBOT",
   modelTypes: [],
-  recognises: ({ has, prefix, origin }) =>
-    timmVit.recognises({ has, prefix, origin, modelType: undefined }) &&
-    !has("blocks.0.ls1.gamma") &&
-    !has("dist_token") &&
-    (prefix.includes("teacher.") || prefix.includes("backbone.") || isDino(origin)),
-  ignored: /^(student\.|teacher\.head\.|(module\.)?head\.(mlp|last_layer)\.|dino_loss\.|optimizer\.)/,
+  recognises: (file) =>
+    timmVit.recognises(file) &&
+    file.has("cls_token") &&
+    !file.has("blocks.0.ls1.gamma") &&
+    !file.has("dist_token") &&
+    (/(^|\.)(teacher|student|backbone)\./.test(file.outer) ||
+      file.has("masked_embed") ||
+      /(^|[/_-])ibot([/_-]|$)/i.test(file.origin) ||
+      isDino(file.origin)),
+  ignored:
+    /^(student\.|masked_embed$|teacher\.head\.|(module\.)?head\.(mlp2?|last_layer2?)\.|(dino|ibot)_loss\.|optimizer\.)/,
   positions: { covers: ["cls"], resize: { antialias: false, offset: 0.1 }, atRuntime: true },
+  pooling: "cls",
   usual: {
     ...timmVit.usual,
     statistics: "imagenet",
-    statisticsBy: "DINO was trained with ImageNet's",
+    statisticsBy: "DINO and iBOT were trained with ImageNet's",
     resizeTo224: 256,
   },
 };
@@ -110,8 +171,8 @@ export const dinov2: FamilyTable = {
   written: { config: "timm", name: timmName, headApart: true },
   recognises: ({ has }) => has("blocks.0.ls1.gamma") && has("pos_embed") && has("mask_token"),
   tensors: [
-    ...timmVit.tensors.filter(({ feature }) => feature === undefined),
-    ...norm("norm", "norm"),
+    ...timmVit.tensors.filter(({ name }) => /^(patch_embed\.|pos_embed$|norm\.)/.test(name)),
+    { name: "cls_token", shape: "1 1 D", roles: ["cls_token"] },
     { name: "register_tokens", shape: "1 R D", roles: ["register_tokens"], feature: "reg" },
   ],
   head: linear("classifier", ["head"], "C 2D", { feature: "classifier" }),
