@@ -1,4 +1,4 @@
-"""Checks exports of every family with their real consumers: transformers (4 or 5), open_clip and timm.
+"""Checks exports of every family with their real consumers: transformers (4 or 5), open_clip, timm and torchvision.
 
     npx tsx interop/export_families.mts OUT && interop/.venv/bin/python interop/check_families.py OUT
 
@@ -8,6 +8,7 @@ classifier.safetensors on what its metadata says it reads) agree with the engine
 """
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import numpy as np
 import open_clip
 import timm
 import torch
+import torchvision
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
@@ -60,6 +62,17 @@ def timm_model(folder):
     return model
 
 
+def torchvision_model(folder, config):
+    """As the note of an export has it; load_state_dict is strict."""
+    model = torchvision.models.VisionTransformer(
+        image_size=config["image_size"], patch_size=config["patch_size"], num_layers=config["num_hidden_layers"],
+        num_heads=config["num_attention_heads"], hidden_dim=config["hidden_size"], mlp_dim=config["intermediate_size"],
+        num_classes=len(config["id2label"]),
+    )  # fmt: skip
+    model.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
+    return model.eval()
+
+
 def features_of(folder, pooling):
     """-> function of normalised pixels, by the library that the source is of"""
     if (folder / "open_clip_config.json").exists():
@@ -95,6 +108,8 @@ def logits_of(folder, pooling, x):
     config = json.loads((folder / "config.json").read_text())
     if "architecture" in config:
         return timm_model(folder)(x)
+    if config["architectures"] == ["VisionTransformer"]:
+        return torchvision_model(folder, config)(x)
     model = loaded(AutoModelForImageClassification, folder)
     check(type(model).__name__ == config["architectures"][0], f"{folder.name}: loaded as {type(model).__name__}")
     AutoImageProcessor.from_pretrained(folder, use_fast=False)
@@ -105,6 +120,8 @@ def same_bytes(folder, source, changed):
     """How many tensors are those of the source, bit for bit; the rest must be as many as were asked to change."""
     read = lambda path: {k: v for f in path.glob("*.safetensors") for k, v in load_file(f).items()}
     before, after = read(source), read(folder)
+    # What a training script put before the names goes.
+    before |= {re.sub(r"^((module|base_encoder|target_encoder)\.)+", "", k): v for k, v in before.items()}
     equal = 0
     for name, tensor in after.items():
         bare = name.split(".", 1)[-1]

@@ -62,6 +62,11 @@ const cases: Case[] = [
   { folder: "families/hf-dinov2", answers: { imageSize: 24 }, at: "24px" },
   { folder: "families/hf-dinov2-registers", answers: { imageSize: 24 }, at: "24px" },
   { folder: "families/hf-dinov3", answers: { imageSize: 24 }, at: "24px" },
+  { folder: "families/timm-clip", answers: { imageSize: 24 }, at: "24px" },
+  { folder: "families/timm-gap", answers: { imageSize: 24 }, at: "24px" },
+  { folder: "families/ijepa_vit", answers: { heads: 2, imageSize: 24 }, at: "24px" },
+  { folder: "families/torchvision", answers: { heads: 2, imageSize: 24 }, at: "24px" },
+  { folder: "families/hf-ijepa", answers: { imageSize: 24 }, at: "24px" },
 ];
 
 const out = process.argv[2];

@@ -1,9 +1,10 @@
-"""Writes a small checkpoint of every DINO and timm family, with what its own library makes of it.
+"""Writes a small checkpoint of every family in timm's names and of most in others', with what its own library makes of it.
 
     interop/.venv/bin/python interop/make_fixtures_families.py [NAME]...
 
 Random weights. src/checkpoint/fixtures/families/NAME/ is what the library's own writer left, or for Meta's original
-names (DINO, DINOv2, DINOv3) a state dict in those names that timm's own converter reads; NAME.safetensors beside it has
+names (DINO, DINOv2, DINOv3) a state dict in those names that timm's own converter reads, and for MAE, MoCo v3, MSN,
+I-JEPA and iBOT timm's state dict with what their training scripts put before and beside it; NAME.safetensors beside it has
 pixels, what the classifier reads, logits, and by autograd the gradients of a LoRA on every matrix and of its gates.
 Computed in float64. Position embeddings for another image size are interpolated as the family's own code does it:
 scale factor with an offset of 0.1 for DINO and DINOv2, antialiased without it for DINOv2 with registers.
@@ -19,6 +20,7 @@ from pathlib import Path
 import timm
 import torch
 import torch.nn.functional as F
+import torchvision
 from safetensors.torch import load_file, save_file
 from timm.models._hub import save_for_hf
 from transformers import (
@@ -30,6 +32,13 @@ from transformers import (
     Dinov2WithRegistersForImageClassification,
     DINOv3ViTConfig,
     DINOv3ViTModel,
+    IJepaConfig,
+    IJepaForImageClassification,
+    ViTImageProcessorPil,
+    ViTMAEConfig,
+    ViTMAEForPreTraining,
+    ViTMSNConfig,
+    ViTMSNForImageClassification,
 )
 
 ROOT = Path(__file__).resolve().parent.parent / "src" / "checkpoint" / "fixtures" / "families"
@@ -262,7 +271,82 @@ def dinov3_fixture(name, constructor, seed, dtype, M=2 * D, gated=None):
     save(name, again, timm_pooled, None, 16, timm_places(M, gated), seed)
 
 
+# What was trained by itself, in timm's names
+
+
+def tensors_beside(names, seed, dtype):
+    """What only training needed: {name: shape} -> tensors"""
+    generator = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(shape, generator=generator).to(dtype) for name, shape in names.items()}
+
+
+def self_supervised_fixture(name, prefix, beside, seed, dtype, pooled=distilled_pooled, **changes):
+    """timm's network under `prefix`, and other tensors of the training script beside it."""
+    model = randomise(timm_model("vit_small_patch16_224", num_classes=0, **changes), seed, dtype)
+    state = {prefix + key: value.to(dtype) for key, value in model.state_dict().items()}
+    path = folder(name)
+    save_file(state | tensors_beside(beside, seed, dtype), path / "model.safetensors")
+    save(name, model, pooled, None, 16, timm_places(2 * D), seed)
+
+
+# torchvision
+
+
+def torchvision_pooled(model, x):
+    patches = model._process_input(x)
+    return model.encoder(torch.cat([model.class_token.expand(len(x), -1, -1), patches], 1))[:, 0]
+
+
+def torchvision_fixture(name, seed, dtype):
+    model = torchvision.models.VisionTransformer(
+        image_size=16, patch_size=PATCH, num_layers=LAYERS, num_heads=HEADS, hidden_dim=D, mlp_dim=2 * D, num_classes=CLASSES
+    )  # fmt: skip
+    randomise(model, seed, dtype)
+    path = folder(name)
+    save_file({k: v.to(dtype) for k, v in model.state_dict().items()}, path / "model.safetensors")
+
+    def places(i, matrix):
+        layer = f"encoder.layers.encoder_layer_{i}."
+        if matrix in "qkv":
+            return [rows(f"{layer}self_attention.in_proj_weight", D, at="qkv".index(matrix) * D)]
+        name = {"o": "self_attention.out_proj", "fc1": "mlp.0", "fc2": "mlp.3"}[matrix]
+        return [rows(f"{layer}{name}.weight", 2 * D if matrix == "fc1" else D)]
+
+    save(name, model, torchvision_pooled, lambda m, x: m(x), 16, places, seed)
+
+
 # transformers
+
+
+def encoder_fixture(name, config, model_class, body, pooled, seed, dtype):
+    """A ViT of transformers under another name: MAE, MSN, I-JEPA. `body` is its backbone's name."""
+    labels = model_class is not ViTMAEForPreTraining
+    if labels:
+        config.id2label = dict(enumerate(LABELS))
+        config.label2id = {label: i for i, label in enumerate(LABELS)}
+    model = randomise(model_class(config), seed, dtype)
+    path = folder(name)
+    model.to(dtype).save_pretrained(path)
+    processor = ViTImageProcessorPil(size={"height": 16, "width": 16}, resample=3, image_mean=MEAN, image_std=STD)
+    if labels:
+        processor.save_pretrained(path)
+    else:
+        # As transformers 5 writes the processor of a model with several.
+        json.dump({"image_processor": processor.to_dict(), "processor_class": "Any"}, (path / "processor_config.json").open("w"))
+    model.double()
+    # All patches, in their order.
+    config.mask_ratio = 0.0
+
+    def places(i, matrix):
+        name = f"attention.{matrix}_proj" if matrix in "qkvo" else f"mlp.{matrix}"
+        return [rows(f"{body}.layers.{i}.{name}.weight", 2 * D if matrix == "fc1" else D)]
+
+    save(name, model, pooled, (lambda m, x: m(x).logits) if labels else None, 16, places, seed)
+
+
+def mae_pooled(model, x):
+    noise = torch.arange(16.0).repeat(len(x), 1)
+    return model.vit(x, noise=noise).last_hidden_state[:, 0]
 
 
 def dinov2_places(prefix, M, swiglu):
@@ -379,6 +463,46 @@ FIXTURES = {
     ),  # fmt: skip
     "hf-dinov3": lambda name: hf_dinov3_fixture(name, 16, torch.float32, 64, False),
     "hf-dinov3-gated": lambda name: hf_dinov3_fixture(name, 17, half, 48, True),
+    "timm-clip": lambda name: timm_fixture(name, "vit_base_patch16_clip_quickgelu_224", 18, half),
+    "timm-gap": lambda name: timm_fixture(
+        name, "vit_medium_patch16_reg4_gap_256", 19, half, class_token=False, reg_tokens=2, init_values=None
+    ),
+    "timm-mean": lambda name: timm_fixture(
+        name, "vit_base_patch16_224", 20, half, class_token=False, global_pool="avg", fc_norm=False
+    ),
+    "mae_vit": lambda name: self_supervised_fixture(
+        name, "", {"mask_token": [1, 1, 8], "decoder_pos_embed": [1, 17, 8], "decoder_embed.weight": [8, D],
+        "decoder_embed.bias": [8], "decoder_blocks.0.norm1.weight": [8], "decoder_norm.weight": [8],
+        "decoder_pred.weight": [48, 8]}, 21, torch.float32,
+    ),
+    "moco_vit": lambda name: self_supervised_fixture(
+        name, "module.base_encoder.", {"module.momentum_encoder.cls_token": [1, 1, D], "module.base_encoder.head.0.weight": [8, D],
+        "module.base_encoder.head.1.running_mean": [8], "module.predictor.0.weight": [8, 8]}, 22, half,
+    ),
+    "msn_vit": lambda name: self_supervised_fixture(
+        name, "module.", {"module.fc.fc1.weight": [8, D], "module.fc.fc1.bias": [8], "module.fc.bn1.running_mean": [8]}, 23, half,
+    ),
+    "ijepa_vit": lambda name: self_supervised_fixture(
+        name, "target_encoder.module.", {"predictor.module.mask_token": [1, 1, 8], "predictor.module.predictor_embed.weight": [8, D]},
+        24, half, pooled=timm_pooled, class_token=False, global_pool="avg", fc_norm=False,
+    ),
+    "ibot_vit": lambda name: self_supervised_fixture(
+        name, "", {"masked_embed": [1, D], "head.mlp.0.weight": [8, D], "head.last_layer2.weight_g": [8, 1]}, 25, half,
+    ),
+    "torchvision": lambda name: torchvision_fixture(name, 26, half),
+    "hf-mae": lambda name: encoder_fixture(
+        name, ViTMAEConfig(**hf_settings(), intermediate_size=2 * D, image_size=16, decoder_hidden_size=8,
+        decoder_num_hidden_layers=1, decoder_num_attention_heads=1, decoder_intermediate_size=8),
+        ViTMAEForPreTraining, "vit", mae_pooled, 27, half,
+    ),
+    "hf-msn": lambda name: encoder_fixture(
+        name, ViTMSNConfig(**hf_settings(), intermediate_size=2 * D, image_size=16), ViTMSNForImageClassification,
+        "vit", lambda m, x: m.vit(x).last_hidden_state[:, 0], 28, half,
+    ),
+    "hf-ijepa": lambda name: encoder_fixture(
+        name, IJepaConfig(**hf_settings(), intermediate_size=2 * D, image_size=16), IJepaForImageClassification,
+        "ijepa", lambda m, x: m.ijepa(x).last_hidden_state.mean(1), 29, half,
+    ),  # fmt: skip
 }
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ export function timmConfig(
   return {
     ...own,
     architecture: known ? config.architecture : written.name(architecture),
-    ...(architecture.family === "dino" ? { _name_or_path: `dino_vit${architecture.patchSize}` } : {}),
+    ...(written.origin ? { _name_or_path: written.origin(architecture) } : {}),
     num_classes: classes,
     num_features: architecture.hiddenSize,
     global_pool: globalPools[architecture.pooling] ?? "token",

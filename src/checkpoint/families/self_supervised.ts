@@ -16,6 +16,7 @@ export const mae: FamilyTable = {
   ...timmVit,
   family: "mae",
   title: "an original MAE",
+  written: { ...timmVit.written, origin: () => "mae_vit" },
   recognises: (file) =>
     timmVit.recognises(file) &&
     (file.has("decoder_pos_embed") || /(^|[/_-])mae([/_.-]|$)/i.test(file.origin)),
@@ -28,6 +29,7 @@ export const mocoV3: FamilyTable = {
   ...timmVit,
   family: "moco-v3",
   title: "an original MoCo v3",
+  written: { ...timmVit.written, origin: () => "moco_vit" },
   prefix: /^((model|state_dict|module)\.)*(base_encoder\.)?$/,
   recognises: (file) =>
     timmVit.recognises(file) &&
@@ -46,6 +48,7 @@ export const msn: FamilyTable = {
   ...timmVit,
   family: "msn",
   title: "an original MSN",
+  written: { ...timmVit.written, origin: () => "msn_vit" },
   prefix: /^((target_encoder|encoder|module|backbone)\.)*$/,
   recognises: (file) =>
     timmVit.recognises(file) && (file.has("fc.fc1.weight") || /(^|[/_-])msn([/_-]|$)/i.test(file.origin)),
@@ -58,6 +61,7 @@ export const ijepa: FamilyTable = {
   ...timmVit,
   family: "ijepa",
   title: "an original I-JEPA",
+  written: { ...timmVit.written, origin: () => "ijepa_vit" },
   prefix: /^((target_encoder|encoder|module|backbone)\.)*$/,
   recognises: (file) =>
     timmVit.recognises(file) &&

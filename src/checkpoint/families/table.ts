@@ -69,6 +69,8 @@ export interface FamilyTable {
     /** The library's class, or timm's name of a network of this kind. */
     name(architecture: Architecture): string;
     modelType?: string;
+    /** What `_name_or_path` of timm's config.json says, where the family is recognised by its name alone. */
+    origin?(architecture: Architecture): string;
     /** What stands before the backbone's names where the source is a backbone alone; absent: the source's prefix goes,
      *  because a training checkpoint's containers mean nothing in a model file. */
     prefix?: string;

@@ -141,6 +141,7 @@ export const dino: FamilyTable = {
   ...timmVit,
   family: "dino",
   title: "an original DINO or iBOT",
+  written: { ...timmVit.written, origin: ({ patchSize }) => `dino_vit${patchSize}` },
   modelTypes: [],
   recognises: (file) =>
     timmVit.recognises(file) &&
