@@ -19,6 +19,8 @@ interface Case {
   /** Absent: the model's own. */
   pooling?: Pooling;
   answers?: ModelAnswers;
+  /** Without the source's config.json. */
+  bare?: boolean;
   /** Part of the sample's name where one source is exported twice. */
   at?: string;
 }
@@ -63,6 +65,9 @@ const cases: Case[] = [
   { folder: "families/hf-dinov2-registers", answers: { imageSize: 24 }, at: "24px" },
   { folder: "families/hf-dinov3", answers: { imageSize: 24 }, at: "24px" },
   { folder: "families/timm-clip", answers: { imageSize: 24 }, at: "24px" },
+  { folder: "families/timm-clip", answers: { heads: 2, activation: "quick_gelu" }, bare: true, at: "bare" },
+  { folder: "families/timm-gap", answers: { heads: 2 }, bare: true, at: "bare" },
+  { folder: "families/timm-mean", answers: { heads: 2 }, bare: true, at: "bare" },
   { folder: "families/timm-gap", answers: { imageSize: 24 }, at: "24px" },
   { folder: "families/ijepa_vit", answers: { heads: 2, imageSize: 24 }, at: "24px" },
   { folder: "families/torchvision", answers: { heads: 2, imageSize: 24 }, at: "24px" },
@@ -77,9 +82,10 @@ const labels = ["axe", "bow", "cup", "drum"];
 const patterned = (size: number) =>
   Int32Array.from({ length: 2 * size * size * 3 }, (_, i) => (i * 7919 + (i >> 3)) % 256);
 const expected: Record<string, unknown> = {};
-for (const { folder: source, answers = {}, at, pooling: asked } of cases) {
+for (const { folder: source, answers = {}, at, bare = false, pooling: asked } of cases) {
   const name = source.replace("families/", "");
-  const files = source === name ? fixture(source) : familyFixture(name);
+  const all = source === name ? fixture(source) : familyFixture(name);
+  const files = bare ? all.filter(({ path }) => !path.endsWith("/config.json")) : all;
   const checkpoint = await openCheckpoint(files, answers);
   const { imageSize } = checkpoint.architecture;
   const pooling = asked ?? checkpoint.architecture.pooling;

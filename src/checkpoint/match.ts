@@ -333,12 +333,13 @@ class Matcher {
   /** A buffer of whole numbers changes nothing; a weight that the network does not have would be left out of the sum. */
   #strangers(): void {
     const { ignored, own, title } = this.#table;
-    for (const { name, dtype } of this.#tensors) {
+    for (const { name, dtype, shape } of this.#tensors) {
       if (this.#uses.has(name) || this.#problems.has(name)) continue;
       const under = name.startsWith(this.#prefix);
       const inside = under ? name.slice(this.#prefix.length) : name;
       if (ignored.test(inside)) continue;
-      const backbone = under && (this.#prefix !== "" || own.test(name));
+      // An empty tensor takes part in nothing.
+      const backbone = under && (this.#prefix !== "" || own.test(name)) && !shape.includes(0);
       if (backbone && isWeightDtype(dtype)) {
         this.#problems.set(name, `is no part of ${title}, so this is another network`);
       } else this.#remarks.set(name, "Not used, and left out of an export.");

@@ -105,7 +105,8 @@ function describe(found: ModelFiles, answers: ModelAnswers): Checkpoint {
   const byTimm = timm && !found.preprocessor;
   const ends = byTimm
     ? timmInputSize(config, configPath)
-    : found.preprocessor && endingSize(found.preprocessor.json, found.preprocessor.path);
+    : ((found.preprocessor && endingSize(found.preprocessor.json, found.preprocessor.path)) ??
+      (match.positions === null ? (said?.imageSize ?? null) : null));
   const imageSize = settleImageSize(match, answers, ends, where, questions);
   if (match.roles.has("pos_embed") || match.positions === null) {
     const patches = (imageSize / match.shapes.patchSize) ** 2;
@@ -119,7 +120,7 @@ function describe(found: ModelFiles, answers: ModelAnswers): Checkpoint {
     ? { path: configPath, json: timmPreprocessor(config, configPath, imageSize) ?? {} }
     : found.preprocessor || !foreign
       ? found.preprocessor
-      : { path: configPath, json: openClipPreprocessor(foreign.json, configPath, imageSize) ?? {} };
+      : { path: configPath, json: openClipPreprocessor(foreign.json, configPath, imageSize) };
   const prepared = readPreprocessing(
     preprocessor?.json ?? null,
     preprocessor?.path ?? "preprocessor_config.json",
@@ -132,7 +133,7 @@ function describe(found: ModelFiles, answers: ModelAnswers): Checkpoint {
     architecture,
     preprocessing: prepared.preprocessing,
     questions: [...questions, ...prepared.questions],
-    notes: found.weights.notes,
+    notes: [...found.weights.notes, ...roundingNotes(match, tensors)],
     table,
     ...reader(match, tensors, where, imageSize / match.shapes.patchSize),
     source: {
@@ -149,6 +150,14 @@ function describe(found: ModelFiles, answers: ModelAnswers): Checkpoint {
       positions: match.positions,
     },
   };
+}
+
+/** What is rounded as it is read. */
+function roundingNotes({ uses }: Match, tensors: readonly Pick<NamedTensor, "name" | "dtype">[]): string[] {
+  const wide = tensors.filter(({ name, dtype }) => dtype === "F64" && uses.has(name)).length;
+  if (wide === 0) return [];
+  const them = wide === 1 ? "One tensor is" : `${wide} tensors are`;
+  return [`${them} stored as F64 and rounded to F32, in which everything is computed.`];
 }
 
 function isCarried({ table, prefix }: Match, name: string): boolean {
@@ -188,7 +197,7 @@ function settleImageSize(
       question:
         size > LARGE_IMAGE
           ? `The network was trained on ${size} x ${size}, which is ${(size / patchSize) ** 2} patches an image and slow. At what size should images enter? Any multiple of ${patchSize} will do.`
-          : `At what size do images enter the network? Any multiple of ${patchSize} will do, and the files do not say.`,
+          : `At what size do images enter the network? Any multiple of ${patchSize} will do; ${grid === null ? "the files do not say" : `its positions are for ${grid} x ${grid}, and its library resizes them`}.`,
       usual: String(size),
     });
   }
@@ -324,6 +333,11 @@ function transposed(values: Float32Array<ArrayBuffer>, rows: number): Float32Arr
   return values.map((_, i) => values[(i % rows) * columns + Math.floor(i / rows)]!);
 }
 
+/** What is not finite in f32, for a sentence: an F64 may have been finite. */
+function overflowed(dtype: string, value: number): string {
+  return dtype === "F64" && !Number.isNaN(value) ? "a number too large for F32" : String(value);
+}
+
 /** Reads roles out of the tensors that hold their pieces. */
 function reader(
   match: Match,
@@ -352,7 +366,7 @@ function reader(
     if (bad >= 0) {
       throw new Failure({
         code: "bad-model",
-        what: `The tensor ${quoted(name)} holds ${values[bad]} at index ${at + bad} of ${total}.`,
+        what: `The tensor ${quoted(name)} holds ${overflowed(dtype, values[bad]!)} at index ${at + bad} of ${total}.`,
         where,
         remedy: "The file is damaged, or training that made it diverged; use another copy.",
       });

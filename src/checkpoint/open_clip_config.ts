@@ -3,7 +3,8 @@ import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { type ModelConfig, parseWith } from "./config.ts";
 import { quoted } from "./json.ts";
-import { timmActivation } from "./timm_config.ts";
+import { CLIP_MEAN, CLIP_STD } from "./preprocessing.ts";
+import { timmConstructor } from "./timm_config.ts";
 import type { Activation } from "./types.ts";
 
 const count = z
@@ -53,9 +54,7 @@ export function readOpenClipConfig(json: Record<string, unknown>, where: string)
     return {
       architectures: [],
       nameOrPath: timm,
-      heads: timmHeads(timm),
-      activation: timmActivation(timm),
-      layerNormEps: /_clip_/.test(timm) ? 1e-5 : 1e-6,
+      ...timmConstructor(timm),
       ...(vision.image_size ? { imageSize: square(vision.image_size, where) } : {}),
     };
   }
@@ -78,14 +77,14 @@ export function readOpenClipConfig(json: Record<string, unknown>, where: string)
   };
 }
 
-/** Its image preparation as a preprocessor_config.json of transformers would have it; null where it says none. */
+/** Its image preparation as a preprocessor_config.json of transformers would have it; where it is silent, OpenCLIP's own
+ *  defaults count, which are CLIP's. */
 export function openClipPreprocessor(
   json: Record<string, unknown>,
   where: string,
   imageSize: number,
-): Record<string, unknown> | null {
-  const { preprocess_cfg: said } = parseWith(schema, json, where);
-  if (!said) return null;
+): Record<string, unknown> {
+  const said = parseWith(schema, json, where).preprocess_cfg ?? {};
   // Without a word, OpenCLIP resizes the shorter edge and crops the centre.
   const squash = said.resize_mode === "squash";
   if (said.resize_mode && !squash && said.resize_mode !== "shortest") {
@@ -97,15 +96,9 @@ export function openClipPreprocessor(
     do_center_crop: !squash,
     ...(squash ? {} : { crop_size: { height: imageSize, width: imageSize } }),
     resample: said.interpolation ?? "bicubic",
-    ...(said.mean ? { image_mean: said.mean } : {}),
-    ...(said.std ? { image_std: said.std } : {}),
+    image_mean: said.mean ?? CLIP_MEAN,
+    image_std: said.std ?? CLIP_STD,
   };
-}
-
-/** Heads of timm's networks of a known name; SigLIP's So400m has heads of 72. */
-function timmHeads(name: string): number | undefined {
-  if (/^vit_base_/.test(name)) return 12;
-  return /^vit_(large|so400m|giantopt)_/.test(name) ? 16 : undefined;
 }
 
 function square(value: z.infer<typeof side>, where: string): number {

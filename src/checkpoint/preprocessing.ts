@@ -14,9 +14,10 @@ type Triple = [number, number, number];
 const HALF: Triple = [0.5, 0.5, 0.5];
 const IMAGENET_MEAN: Triple = [0.485, 0.456, 0.406];
 const IMAGENET_STD: Triple = [0.229, 0.224, 0.225];
-// OpenAI's CLIP, and everything that followed it.
-const CLIP_MEAN: Triple = [0.48145466, 0.4578275, 0.40821073];
-const CLIP_STD: Triple = [0.26862954, 0.26130258, 0.27577711];
+/** OpenAI's CLIP, and everything that followed it. */
+export const CLIP_MEAN: Triple = [0.48145466, 0.4578275, 0.40821073];
+/** Likewise. */
+export const CLIP_STD: Triple = [0.26862954, 0.26130258, 0.27577711];
 
 // An image this large on either side is the most that is ever prepared.
 const edge = z.int().min(1).max(4096);
@@ -48,6 +49,45 @@ const schema = z.object({
   image_mean: channels,
   image_std: channels,
 });
+
+// What transformers' processors do where a file of theirs is silent; a file may name the class and little else.
+const square224 = { height: 224, width: 224 };
+const clipClass = {
+  size: { shortest_edge: 224 },
+  crop_size: square224,
+  do_center_crop: true,
+  resample: 3,
+  image_mean: CLIP_MEAN,
+  image_std: CLIP_STD,
+};
+const byClass: [RegExp, z.infer<typeof schema>][] = [
+  [/^(ChineseCLIP|CLIP|Bit)/, clipClass],
+  [/^ViT(Image|Feature)/, { size: square224, resample: 2, image_mean: HALF, image_std: HALF }],
+  [
+    /^DeiT/,
+    {
+      size: { height: 256, width: 256 },
+      crop_size: square224,
+      do_center_crop: true,
+      resample: 3,
+      image_mean: HALF,
+      image_std: HALF,
+    },
+  ],
+  [/^Siglip(Image|Feature)/, { size: square224, resample: 3, image_mean: HALF, image_std: HALF }],
+  [/^DINOv3ViT/, { size: square224, resample: 2, image_mean: IMAGENET_MEAN, image_std: IMAGENET_STD }],
+];
+
+/** Checks the file, and fills in what its class does where it is silent. */
+function readFile(json: Record<string, unknown>, where: string): z.infer<typeof schema> {
+  const stated = parseWith(schema, json, where);
+  const name = stated.image_processor_type ?? stated.feature_extractor_type ?? "";
+  const usual = byClass.find(([test]) => test.test(name))?.[1] ?? {};
+  const said = Object.fromEntries(
+    Object.entries(stated).filter(([, value]) => value !== null && value !== undefined),
+  );
+  return { ...usual, ...said };
+}
 
 type Side = { height: number; width: number };
 
@@ -82,14 +122,15 @@ export function readPreprocessing(
   origin: string,
   answers: ModelAnswers,
 ): { preprocessing: Preprocessing; questions: OpenQuestion[] } {
-  const file = json === null ? null : parseWith(schema, json, where);
+  const file = json === null ? null : readFile(json, where);
+  const name = where.slice(where.lastIndexOf("/") + 1);
   const { imageSize, family } = architecture;
   const { usual } = tableOf(family);
   const questions: OpenQuestion[] = [];
 
   const stats = readStatistics(file, where, usual, origin, questions);
-  const geometry = readGeometry(file, imageSize, usual, answers.imageSize !== undefined, questions);
-  const interpolation = readInterpolation(file, usual, questions);
+  const geometry = readGeometry(file, name, imageSize, usual, answers.imageSize !== undefined, questions);
+  const interpolation = readInterpolation(file, name, usual, questions);
 
   const resize = answers.resize === undefined ? geometry.resize : withEdge(geometry.resize, answers.resize);
   if (answers.resize !== undefined && answers.resize < imageSize) {
@@ -119,7 +160,7 @@ export function readPreprocessing(
  */
 export function endingSize(json: Record<string, unknown> | null, where: string): number | null {
   if (json === null) return null;
-  const file = parseWith(schema, json, where);
+  const file = readFile(json, where);
   if (file.do_resize === false) return null;
   const geometry = statedGeometry(file, null);
   const { resize, crop } = geometry ?? {};
@@ -130,9 +171,11 @@ export function endingSize(json: Record<string, unknown> | null, where: string):
 /** What a processor_config.json of transformers says of images: it holds every part of a processor under a name of its
  *  own. Null where it says nothing of them; a preprocessor_config.json comes back as it is. */
 export function imageProcessorOf(json: Record<string, unknown>): Record<string, unknown> | null {
+  // transformers' processor around a network of timm does what config.json says.
+  if (json.image_processor_type === "TimmWrapperImageProcessor") return null;
   const nested = json.image_processor;
   if (typeof nested === "object" && nested !== null && !Array.isArray(nested)) {
-    return nested as Record<string, unknown>;
+    return imageProcessorOf(nested as Record<string, unknown>);
   }
   const said = Object.keys(schema.shape).some((key) => json[key] !== undefined && json[key] !== null);
   return said ? json : null;
@@ -196,6 +239,7 @@ function triple(value: number | Triple | null | undefined): Triple | undefined {
 
 function readGeometry(
   file: File,
+  name: string,
   imageSize: number,
   { resizeTo224, resizeMode }: Usual,
   chosen: boolean,
@@ -216,11 +260,11 @@ function readGeometry(
       ? { mode: "exact", height: usualEdge, width: usualEdge }
       : { mode: "shortest", edge: usualEdge };
   const direct = { mode: "exact" as const, height: imageSize, width: imageSize };
-  if (!file) return ask("There is no preprocessor_config.json.", usual);
-  if (file.do_resize === false) return ask("preprocessor_config.json says not to resize at all.", direct);
+  if (!file) return ask("There is no preprocessor_config.json, nor another file that says it.", usual);
+  if (file.do_resize === false) return ask(`${name} says not to resize at all.`, direct);
 
   const stated = statedGeometry(file, imageSize);
-  if (!stated) return ask("preprocessor_config.json does not say it in a way that is known.", usual);
+  if (!stated) return ask(`${name} does not say it in a way that is known.`, usual);
   const { resize, crop } = chosen ? scaledTo(stated, imageSize) : stated;
   const ends = crop ?? (resize.mode === "exact" ? { height: resize.height, width: resize.width } : null);
   const covers =
@@ -229,7 +273,7 @@ function readGeometry(
       ? resize.height >= crop.height && resize.width >= crop.width
       : resize.edge >= Math.max(crop.height, crop.width));
   if (!ends || !covers || ends.height !== imageSize || ends.width !== imageSize) {
-    return ask("What preprocessor_config.json says does not end in that size.", direct);
+    return ask(`What ${name} says does not end in that size.`, direct);
   }
   return { resize, crop };
 }
@@ -294,6 +338,7 @@ function squareCrop(resize: Preprocessing["resize"], imageSize: number): Preproc
 
 function readInterpolation(
   file: File,
+  name: string,
   { interpolation: usual }: Usual,
   questions: OpenQuestion[],
 ): Interpolation {
@@ -305,7 +350,7 @@ function readInterpolation(
     question:
       stated === undefined
         ? "How are images resized? The files do not say."
-        : `How are images resized? preprocessor_config.json says ${quoted(String(stated))}, which is not offered here.`,
+        : `How are images resized? ${name} says ${quoted(String(stated))}, which is not offered here.`,
     usual,
     choices: ["nearest", "bilinear", "bicubic", "lanczos"],
   });

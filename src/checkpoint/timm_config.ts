@@ -48,7 +48,6 @@ const schema = z.object({
       global_pool: z.string().nullish(),
       act_layer: z.string().nullish(),
       pool_include_prefix: z.boolean().nullish(),
-      norm_eps: z.number().positive().max(1).nullish(),
     })
     .nullish(),
   pretrained_cfg: pretrained.nullish(),
@@ -91,12 +90,9 @@ export function readTimmConfig(json: Record<string, unknown>, where: string): Mo
     nameOrPath: config._name_or_path ?? name,
     hiddenSize: args.embed_dim ?? undefined,
     layers: args.depth ?? undefined,
-    heads: args.num_heads ?? headsOf(name),
     patchSize: Array.isArray(patch) ? patch[0] : patch,
-    // A constructor's norm and activation are not arguments in a file, but its name tells them.
-    ...(/clip|siglip/.test(name)
-      ? { activation: timmActivation(name), layerNormEps: /siglip/.test(name) ? 1e-6 : 1e-5 }
-      : { activation: "gelu" as const, layerNormEps: name.includes("dinov3") ? 1e-5 : 1e-6 }),
+    ...timmConstructor(name),
+    ...(args.num_heads ? { heads: args.num_heads } : {}),
     ...(args.act_layer && activations.has(args.act_layer)
       ? { activation: activations.get(args.act_layer) as Activation }
       : {}),
@@ -106,10 +102,16 @@ export function readTimmConfig(json: Record<string, unknown>, where: string): Mo
   };
 }
 
-/** timm's activation of a network whose name says it; undefined for the others, whose constructor alone knows. */
-export function timmActivation(name: string): Activation | undefined {
+/** What a constructor of timm gives a network that no argument in a file can: its name tells. */
+export function timmConstructor(name: string): Pick<ModelConfig, "heads" | "activation" | "layerNormEps"> {
+  const early = /_clip_|dinov3|lingbot/.test(name);
+  return { heads: headsOf(name), activation: activationOf(name), layerNormEps: early ? 1e-5 : 1e-6 };
+}
+
+/** Undefined for a SigLIP of an unknown size. */
+function activationOf(name: string): Activation | undefined {
   if (/quickgelu/.test(name)) return "quick_gelu";
-  if (!/siglip/.test(name)) return /_clip_/.test(name) ? "gelu" : undefined;
+  if (!/siglip/.test(name)) return "gelu";
   if (!/^vit_(base|large|so400m|giantopt)_/.test(name)) return undefined;
   const tanh = /^vit_(base_patch32|so400m_patch16|giantopt)_|^vit_large_patch16_siglip(_gap)?_512/.test(name);
   return tanh ? "gelu_tanh" : "gelu";

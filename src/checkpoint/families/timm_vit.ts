@@ -124,6 +124,11 @@ export const timmClip: FamilyTable = {
   ...timmVit,
   family: "timm-clip",
   title: "a CLIP tower of timm",
+  written: {
+    config: "timm",
+    // Only these constructors have CLIP's epsilon.
+    name: ({ activation }) => `vit_base_patch16_clip_${activation === "quick_gelu" ? "quickgelu_" : ""}224`,
+  },
   recognises: (file) => timmVit.recognises(file) && file.has("norm_pre.weight"),
   usual: {
     ...timmVit.usual,
