@@ -72,10 +72,11 @@ const unlike: Kind[] = [
     timm: /_18x2_|_xp_|^vit_d?p(wee|little)_/,
     tensors: /(^|\.)blocks\.\d+\.(attns|ffns|in_proj)\./,
   },
+  { what: "a ViT with differential attention", timm: /^vit_d(wee|little)_/ },
   { what: "a RADIO, whose head and tokens are its own", timm: /_c?radio(_|$)/ },
   { what: "a Sapiens, whose blocks are its own", timm: /_sapiens/ },
   { what: "an image tower of SAM, whose attention has relative positions", timm: /^samvit_/ },
-  { what: "a ViT with relative positions", timm: /_(srelpos|relpos)_/ },
+  { what: "a ViT with relative positions", timm: /_s?relpos(_|$)/ },
   { what: "a hybrid: a ViT behind a convolutional stem", timm: /^vit_\w+_(r\d*_s\d+|resnet\d+)/ },
   { what: "a BEiT-3, which has norms inside its attention and its MLP", timm: /^beit3/ },
   { what: "a BEiT, whose attention has relative positions", timm: /^beit/ },
@@ -168,7 +169,6 @@ const others: Kind[] = [
   },
   {
     what: "a ViT with differential attention",
-    timm: /^vit_d(wee|little)_/,
     tensors: /\.attn\.lambda_[qk][12]$/,
   },
   {
