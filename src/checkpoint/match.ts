@@ -2,15 +2,17 @@
 // contradicts them, is missing or is a stranger is said by name.
 import type { ModelConfig } from "./config.ts";
 import { isWeightDtype, readable } from "./dtypes.ts";
-import { families } from "./families/index.ts";
 import type { FamilyTable, TensorEntry } from "./families/table.ts";
 import { quoted } from "./json.ts";
 import type { PositionGrid } from "./positions.ts";
-import type { Architecture, NamedTensor, NamedTensors, Piece, Role, TensorRow } from "./types.ts";
+import type { Architecture, Piece, Role, TensorHead, TensorRow } from "./types.ts";
 
 // A file may number its layers up to anything; no ViT comes near.
 const MAX_LAYERS = 1000;
 const MAX_CLASSES = 100_000;
+
+/** Remark on a tensor that is no part of the network. */
+export const NOT_USED = "Not used, and left out of an export.";
 
 /** What a file's names and shapes say. With `problems`, it is not a network that can run. */
 export interface Match {
@@ -50,36 +52,23 @@ export interface Match {
   contradictions: string[];
   /** What the person should know but need not act on, by tensor name. */
   remarks: Map<string, string>;
+  /** Names of tensors that are no part of the network, and that its family does not know either. */
+  unused: ReadonlySet<string>;
 }
 
-/** Matches tensors against every family; null when they are of none. `origin` is the model's name and path. */
-export function matchFamily(
-  { tensors, container }: Pick<NamedTensors, "tensors" | "container">,
+/** Holds tensors, none of them under a wrapper's prefix, against one family whose backbone stands under `prefix`. */
+export function matchTable(
+  table: FamilyTable,
+  prefix: string,
+  tensors: readonly TensorHead[],
   config: ModelConfig | null,
-  origin: string,
-): Match | null {
-  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-  for (const table of families) {
-    const anchor = (table.tensors[0] as TensorEntry).name;
-    const prefixes = tensors.flatMap(({ name }) => {
-      const prefix = name.endsWith(anchor) ? name.slice(0, -anchor.length) : null;
-      return prefix !== null && prefix.length < 100 && table.prefix.test(prefix) ? [prefix] : [];
-    });
-    const prefix = prefixes[0];
-    if (prefix === undefined) continue;
-    const file = {
-      has: (name: string) => byName.has(prefix + name),
-      prefix,
-      outer: container ? `${container}.${prefix}` : prefix,
-      modelType: config?.modelType,
-      origin,
-    };
-    if (!table.recognises(file)) continue;
-    const match = new Matcher(table, prefix, tensors, byName, config).match();
-    if (prefixes.length > 1) match.contradictions.unshift("The file holds more than one backbone.");
-    return match;
-  }
-  return null;
+): Match {
+  return new Matcher(table, prefix, tensors, config).match();
+}
+
+/** What makes a match no network that can run, one sentence each. */
+export function problemsOf({ contradictions, problems }: Match): string[] {
+  return [...contradictions, ...[...problems].map(([name, problem]) => `${quoted(name)} ${problem}.`)];
 }
 
 /** Symbols of shapes with what the file's tensors say they are. */
@@ -88,13 +77,14 @@ type Symbols = Map<string, number>;
 class Matcher {
   readonly #table: FamilyTable;
   readonly #prefix: string;
-  readonly #tensors: readonly NamedTensor[];
-  readonly #byName: ReadonlyMap<string, NamedTensor>;
+  readonly #tensors: readonly TensorHead[];
+  readonly #byName: ReadonlyMap<string, TensorHead>;
   readonly #config: ModelConfig | null;
   readonly #symbols: Symbols = new Map();
   readonly #contradictions: string[] = [];
   readonly #problems = new Map<string, string>();
   readonly #remarks = new Map<string, string>();
+  readonly #unused = new Set<string>();
   readonly #missing: TensorRow[] = [];
   readonly #uses = new Map<string, Piece[]>();
   readonly #roles = new Map<Role, number[]>();
@@ -102,14 +92,13 @@ class Matcher {
   constructor(
     table: FamilyTable,
     prefix: string,
-    tensors: readonly NamedTensor[],
-    byName: ReadonlyMap<string, NamedTensor>,
+    tensors: readonly TensorHead[],
     config: ModelConfig | null,
   ) {
     this.#table = table;
     this.#prefix = prefix;
     this.#tensors = tensors;
-    this.#byName = byName;
+    this.#byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     this.#config = config;
   }
 
@@ -164,6 +153,7 @@ class Matcher {
       missing: this.#missing,
       contradictions: this.#contradictions,
       remarks: this.#remarks,
+      unused: this.#unused,
     };
   }
 
@@ -207,7 +197,7 @@ class Matcher {
   }
 
   #checkPatch({ name }: TensorEntry): void {
-    const { shape } = this.#byName.get(name) as NamedTensor;
+    const { shape } = this.#byName.get(name) as TensorHead;
     if (shape.length !== 4 || shape.some((side) => side < 1)) {
       this.#problems.set(name, `has shape [${shape.join(", ")}], not [hidden, 3, patch, patch]`);
     } else if (shape[1] !== 3) {
@@ -342,7 +332,10 @@ class Matcher {
       const backbone = under && (this.#prefix !== "" || own.test(name)) && !shape.includes(0);
       if (backbone && isWeightDtype(dtype)) {
         this.#problems.set(name, `is no part of ${title}, so this is another network`);
-      } else this.#remarks.set(name, "Not used, and left out of an export.");
+      } else {
+        this.#remarks.set(name, NOT_USED);
+        this.#unused.add(name);
+      }
     }
   }
 
@@ -385,7 +378,7 @@ function readTerm(term: string): { factor: number; symbol: string | null } {
 }
 
 /** One more than the highest layer number in the file. */
-function countLayers(tensors: readonly NamedTensor[], container: string): number {
+function countLayers(tensors: readonly TensorHead[], container: string): number {
   let count = 0;
   for (const { name } of tensors) {
     if (!name.startsWith(container)) continue;

@@ -9,6 +9,7 @@ import { readModelFiles } from "./model_files.ts";
 import { openCheckpoint } from "./open_checkpoint.ts";
 import { readSafetensors } from "./safetensors.ts";
 import { writeShards } from "./sharded.ts";
+import type { Weights } from "./types.ts";
 
 const vit = fixture("vit");
 const single = vit.find(({ path }) => path.endsWith(".safetensors")) as SourceFile;
@@ -21,6 +22,8 @@ const text = (path: string, content: string | object): SourceFile => ({
   path,
   blob: new Blob([typeof content === "string" ? content : JSON.stringify(content)]),
 });
+
+const pickled = Uint8Array.from([0x80, 2, 0x4b, 1, 0x2e]);
 
 async function failure(files: SourceFile[]): Promise<Failure> {
   const error = await openCheckpoint(files, {}).catch((e: unknown) => e);
@@ -61,6 +64,21 @@ test("a PyTorch file, three shards and one safetensors file are the same network
   }
 });
 
+test("a PyTorch file from before the zip format holds the same tensors, and one that is cut off is refused", async () => {
+  const opened = async (file: SourceFile) => (await readModelFiles([file])).weights;
+  const bytes = async ({ tensors, find }: Weights) =>
+    Promise.all(tensors.map(async (one) => [one, await (await find(one)).bytes.arrayBuffer()]));
+  expect(await bytes(await opened(torch("legacy.pth")))).toEqual(await bytes(await opened(torch("f32.pth"))));
+  const { blob } = torch("legacy.pth");
+  for (let length = blob.size - 1; length > 0; length -= 97) {
+    const cut = { path: "a.pth", blob: blob.slice(0, length) };
+    const error = await opened(cut)
+      .then(bytes)
+      .catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(Failure);
+  }
+});
+
 test("what stands beside the weights is not taken for them", async () => {
   const { weights, name } = await readModelFiles([
     ...vit,
@@ -74,12 +92,13 @@ test("what stands beside the weights is not taken for them", async () => {
 });
 
 test("what was taken from a training checkpoint comes with the model", async () => {
-  const { weights } = await readModelFiles([torch("dino_full.pth")]);
-  expect(weights.notes[0]).toContain('"teacher"');
   // Whatever its name: who has a teacher beside a student is DINO, prepared and resized as DINO.
-  const { architecture, preprocessing, read } = await openCheckpoint([torch("dino_training.pth", "a.pth")], {
-    heads: 2,
-  });
+  const { architecture, preprocessing, read, notes } = await openCheckpoint(
+    [torch("dino_training.pth", "a.pth")],
+    { heads: 2 },
+  );
+  expect(notes[0]).toContain('"teacher.backbone"');
+  expect(notes[1]).toMatch(/^6 tensors beside the network are left out: "student\./);
   const released = await openCheckpoint(familyFixture("dino_vitsmall4"), { heads: 2 });
   expect([architecture, preprocessing]).toEqual([released.architecture, released.preprocessing]);
   expect(architecture.family).toBe("dino");
@@ -88,23 +107,22 @@ test("what was taken from a training checkpoint comes with the model", async () 
 
 test.each<[string, () => SourceFile[] | Promise<SourceFile[]>, RegExp]>([
   ["no files", () => [], /There are no files/],
-  ["no weights", () => [text("readme.md", "words")], /None of the 1 files holds weights/],
+  ["no weights", () => [text("readme.md", "words")], /no weights \(\.safetensors.*only "readme\.md"/],
   [
-    "two PyTorch files",
-    () => [torch("f32.pth"), torch("model.pth")],
-    /2 PyTorch files: "f32.pth", "model.pth"/,
+    "a pickle of another program",
+    () => [{ path: "a.bin", blob: new Blob([pickled]) }],
+    /none of PyTorch's files/,
   ],
-  ["a legacy PyTorch file", () => [torch("legacy.pth")], /before version 1.6.*torch.save\(torch.load/],
   [
-    "split PyTorch files",
-    () => [1, 2].map((n) => torch("f32.pth", `pytorch_model-0000${n}-of-00002.bin`)),
-    /split over several PyTorch files/,
+    "split PyTorch files that are not all here",
+    () => [1, 2].map((n) => torch("f32.pth", `pytorch_model-0000${n}-of-00003.bin`)),
+    /split over 3 files, and 1 of them is not here: number 3\./,
   ],
   ["a PyTorch file that wants to run something", () => [torch("os_system.pth")], /posix\.system/],
   [
-    "shards without an index",
-    async () => (await sharded()).filter((f) => !isIndex(f)),
-    /their index is not here/,
+    "shards without an index that are not all here",
+    async () => (await sharded()).filter((f) => !isIndex(f) && !f.path.includes("00002")),
+    /split over 3 files, and 1 of them is not here: number 2\./,
   ],
   [
     "an index without shards",
@@ -116,7 +134,6 @@ test.each<[string, () => SourceFile[] | Promise<SourceFile[]>, RegExp]>([
     async () => (await sharded()).filter(({ path }) => !path.includes("00002")),
     /1 of the model's 3 files is missing: "model-00002-of-00003.safetensors"\. Choose the index and all/,
   ],
-  ["two indexes", async () => [...(await sharded()), text("vit/b.safetensors.index.json", {})], /2 indexes/],
   [
     "an empty index",
     () => withIndex((index) => Object.assign(index, { weight_map: {} })),

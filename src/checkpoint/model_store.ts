@@ -97,7 +97,7 @@ export async function listModels(store: ModelStore): Promise<CachedModel[]> {
 }
 
 /** Endings of files that may hold weights. */
-export const weightsEnding = /\.(safetensors|bin|pth?|ckpt)$/i;
+export const weightsEnding = /\.(safetensors|bin|pth?|ckpt|pth?\.tar)$/i;
 
 /** The files of a model that is kept, as if they had been dropped as one folder; null when it is not there or not whole. */
 export async function openKept(store: ModelStore, id: string): Promise<SourceFile[] | null> {

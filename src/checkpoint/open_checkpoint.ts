@@ -4,11 +4,11 @@ import { z } from "zod";
 import { Failure } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
 import { type ModelConfig, parseWith, readModelConfig } from "./config.ts";
-import { firstNonFinite, isWeightDtype, requireWeightDtype, toF32 } from "./dtypes.ts";
-import { gathered } from "./families/hf_vit.ts";
+import { dtypeBytes, firstNonFinite, isWeightDtype, requireWeightDtype, toF32 } from "./dtypes.ts";
 import { families } from "./families/index.ts";
+import { type Fit, fitNetwork, unwrapped } from "./fit.ts";
 import { parseJsonObject, quoted } from "./json.ts";
-import { type Match, matchFamily, rolesOf } from "./match.ts";
+import { type Match, NOT_USED, problemsOf, rolesOf } from "./match.ts";
 import { type JsonFile, type ModelFiles, readModelFiles } from "./model_files.ts";
 import { openClipPreprocessor, readOpenClipConfig } from "./open_clip_config.ts";
 import { featureSize, type Pooling, poolings, poolingsOf } from "./pooling.ts";
@@ -17,16 +17,18 @@ import { endingSize, readPreprocessing } from "./preprocessing.ts";
 import { type Recognised, recognise, recogniseFirst, recogniseOther, type Shown } from "./recognise.ts";
 import { readBytes } from "./safetensors.ts";
 import { isTimmConfig, readTimmConfig, timmInputSize, timmPreprocessor } from "./timm_config.ts";
+import { wholeModule } from "./torch_values.ts";
 import type {
   Architecture,
   Checkpoint,
   ModelAnswers,
   NamedTensor,
-  NamedTensors,
   OpenQuestion,
   Piece,
   Role,
+  TensorHead,
   TensorRow,
+  Weights,
 } from "./types.ts";
 
 const KNOWN =
@@ -42,6 +44,7 @@ const triple = z.tuple([
   z.number().min(-10).max(10),
 ]);
 const answersSchema = z.object({
+  weights: z.string().max(10_000).optional(),
   heads: z.int().min(1).max(4096).optional(),
   activation: z.enum(["gelu", "gelu_tanh", "quick_gelu"]).optional(),
   layerNormEps: z.number().positive().max(1).optional(),
@@ -70,38 +73,42 @@ export class BadCheckpoint extends Failure {
  */
 export async function openCheckpoint(files: SourceFile[], answers: ModelAnswers): Promise<Checkpoint> {
   parseWith(answersSchema, answers, "answers");
-  const found = await readModelFiles(files);
-  const weights = { ...found.weights, tensors: gathered(found.weights.tensors) };
-  return describe({ ...found, weights }, answers);
+  return describe(await readModelFiles(files, answers.weights), answers);
 }
 
-function describe(found: ModelFiles, answers: ModelAnswers): Checkpoint {
-  const { metadata, where } = found.weights;
-  const tensors = [...found.weights.tensors, ...(found.classifier?.tensors ?? [])];
+async function describe(found: ModelFiles, answers: ModelAnswers): Promise<Checkpoint> {
+  const { weights, classifier } = found;
+  const { metadata, where } = weights;
   // A folder of the Hub may hold one CLIP in both libraries' names, with a config for each.
-  const visual = tensors.some(({ name }) => name.startsWith("visual."));
+  const visual = weights.tensors.some(({ name }) => /(^|\.)visual\./.test(name));
   const foreign = found.config && !visual ? null : found.openClipConfig;
   const configPath = (foreign ?? found.config)?.path ?? "config.json";
-  const table: TensorRow[] = tensors.map(({ name, dtype, shape, bytes }) => {
-    return { name, shape, dtype, bytes: bytes.size, role: null, problem: null };
-  });
-  refuseOthers(found, table);
+  refuseOthers(found);
   const config = found.config?.json ?? null;
   const timm = config !== null && !foreign && isTimmConfig(config);
   const said = foreign
     ? readOpenClipConfig(foreign.json, configPath)
     : config && (timm ? readTimmConfig(config, configPath) : readModelConfig(config, configPath));
   const origin = `${found.name}/${said?.nameOrPath ?? ""}`;
-  const match = matchFamily(found.weights, said, origin);
-  if (!match) throw unknownModel(found, table);
-  const apart = found.classifier && attachClassifier(match, found.classifier);
-  for (const row of table) {
-    row.role = rolesOf(match.uses.get(row.name) ?? []);
-    row.problem = match.problems.get(row.name) ?? match.remarks.get(row.name) ?? null;
-  }
-  refuseUnfit(match, found, table);
+  const fitted = fitNetwork(weights.tensors, { config: said, origin, where, chosen: found.chosen });
+  if (!fitted) throw unknownModel(found);
+  const { match, inside, beside } = fitted;
+  const apart = classifier && attachClassifier(match, classifier);
+  const table: TensorRow[] = [
+    ...[...inside].map(([name, tensor]) => ({
+      ...rowOf(tensor, match.problems.get(name) ?? match.remarks.get(name) ?? null),
+      name,
+      role: rolesOf(match.uses.get(name) ?? []),
+    })),
+    ...beside.map((tensor) => rowOf(tensor, NOT_USED)),
+    ...(classifier?.tensors ?? []).map((tensor) => ({
+      ...rowOf(tensor, null),
+      role: rolesOf(match.uses.get(tensor.name) ?? []),
+    })),
+  ];
+  refuseUnfit(fitted, found, table);
 
-  const questions: OpenQuestion[] = [];
+  const questions: OpenQuestion[] = [...found.questions, ...fitted.questions];
   const byTimm = timm && !found.preprocessor;
   const ends = byTimm
     ? timmInputSize(config, configPath)
@@ -128,12 +135,13 @@ function describe(found: ModelFiles, answers: ModelAnswers): Checkpoint {
     origin,
     answers,
   );
+  const tensors = [...(await findTensors(fitted, weights)), ...(await findAll(classifier))];
   return {
     name: found.name,
     architecture,
     preprocessing: prepared.preprocessing,
     questions: [...questions, ...prepared.questions],
-    notes: [...found.weights.notes, ...roundingNotes(match, tensors)],
+    notes: [...found.notes, ...weights.notes, ...fitted.notes, ...roundingNotes(match, tensors)],
     table,
     ...reader(match, tensors, where, imageSize / match.shapes.patchSize),
     source: {
@@ -142,6 +150,7 @@ function describe(found: ModelFiles, answers: ModelAnswers): Checkpoint {
         pieces: match.uses.get(tensor.name) ?? [],
         carried: isCarried(match, tensor.name),
       })),
+      leftOut: weights.tensors.length + (classifier?.tensors.length ?? 0) - tensors.length,
       metadata,
       config: foreign?.json ?? config,
       configFloats: (foreign ?? found.config)?.floats ?? new Set(),
@@ -158,6 +167,24 @@ function roundingNotes({ uses }: Match, tensors: readonly Pick<NamedTensor, "nam
   if (wide === 0) return [];
   const them = wide === 1 ? "One tensor is" : `${wide} tensors are`;
   return [`${them} stored as F64 and rounded to F32, in which everything is computed.`];
+}
+
+function rowOf({ name, shape, dtype }: TensorHead, problem: string | null): TensorRow {
+  const bytes = shape.reduce((a, b) => a * b, dtypeBytes.get(dtype) ?? 0);
+  return { name, shape, dtype, bytes, role: null, problem };
+}
+
+/** The network's tensors with their bytes, and those that an export carries over, by the names they have in it. */
+async function findTensors({ match, inside }: Fit, weights: Weights): Promise<NamedTensor[]> {
+  const found: NamedTensor[] = [];
+  for (const [name, tensor] of inside) {
+    if (match.uses.has(name) || isCarried(match, name)) found.push({ ...(await weights.find(tensor)), name });
+  }
+  return found;
+}
+
+async function findAll(weights: Weights | null): Promise<NamedTensor[]> {
+  return Promise.all((weights?.tensors ?? []).map((tensor) => (weights as Weights).find(tensor)));
 }
 
 function isCarried({ table, prefix }: Match, name: string): boolean {
@@ -285,7 +312,7 @@ const headMetadata = z.object({
 /** Adds a classifier that is a file of its own; its metadata says what it reads and what its rows are called. */
 function attachClassifier(
   match: Match,
-  { tensors, metadata, where }: NamedTensors,
+  { tensors, metadata, where }: Weights,
 ): { pooling: Pooling; labels: string[] | undefined } {
   const refuse = (what: string): never => {
     throw new Failure({
@@ -304,7 +331,7 @@ function attachClassifier(
   const bias = tensors.find(({ name }) => name === "classifier.bias");
   const classes = weight?.shape[0] ?? 0;
   const features = featureSize(match.shapes, reads);
-  const fits = (tensor: NamedTensor | undefined, shape: number[]) =>
+  const fits = (tensor: TensorHead | undefined, shape: number[]) =>
     tensor?.shape.join() === shape.join() && isWeightDtype(tensor.dtype);
   if (classes === 0 || !fits(weight, [classes, features]) || !fits(bias, [classes]) || tensors.length !== 2) {
     refuse(
@@ -404,10 +431,13 @@ function reader(
   };
 }
 
-/** What shows of a model that may have to be refused. */
-function shownOf({ weights, config, openClipConfig, adapterConfig }: ModelFiles): Shown {
+/** What shows of a model that may have to be refused. @param tensors as far as they are the model's, by its own names */
+function shownOf(
+  { config, openClipConfig, adapterConfig }: ModelFiles,
+  tensors: readonly TensorHead[],
+): Shown {
   return {
-    tensors: weights.tensors,
+    tensors,
     config: (config ?? openClipConfig)?.json ?? null,
     adapterConfig: adapterConfig?.json ?? null,
   };
@@ -423,19 +453,23 @@ function refused(
 }
 
 // Adapters show in their names, other kinds of model in config.json; both before any shape is looked at.
-function refuseOthers(found: ModelFiles, table: TensorRow[]): void {
-  const shown = shownOf(found);
+function refuseOthers(found: ModelFiles): void {
+  const { weights } = found;
+  const table = weights.tensors.map((tensor) => rowOf(tensor, null));
+  const shown = shownOf(found, weights.tensors);
   const first = recogniseFirst(shown);
-  if (first) throw refused(first, table, found.weights.where);
+  if (first) throw refused(first, table, weights.where);
   const type = found.config?.json.model_type;
   if (typeof type !== "string" || families.some(({ modelTypes }) => modelTypes.includes(type))) return;
   const kind = recognise(shown) ?? { what: "a model of another kind" };
   throw refused(kind, table, found.config?.path ?? "config.json", ` (its config.json says ${quoted(type)})`);
 }
 
-function unknownModel(found: ModelFiles, table: TensorRow[]): BadCheckpoint {
-  const { tensors, where } = found.weights;
-  const kind = recognise(shownOf(found));
+function unknownModel(found: ModelFiles): Failure {
+  const { tensors, where, modules } = found.weights;
+  if (modules?.[0] !== undefined) return wholeModule(modules[0], where);
+  const table = tensors.map((tensor) => rowOf(tensor, null));
+  const kind = recognise(shownOf(found, tensors)) ?? recognise(shownOf(found, unwrapped(tensors)));
   if (kind) return refused(kind, table, where);
   const some = tensors.slice(0, 2).map(({ name }) => quoted(name));
   return new BadCheckpoint(
@@ -446,15 +480,17 @@ function unknownModel(found: ModelFiles, table: TensorRow[]): BadCheckpoint {
   );
 }
 
-function refuseUnfit(match: Match, found: ModelFiles, table: TensorRow[]): void {
-  const lines = [
-    ...match.contradictions,
-    ...[...match.problems].map(([name, problem]) => `${quoted(name)} ${problem}.`),
-  ];
+function refuseUnfit({ match, inside }: Fit, found: ModelFiles, table: TensorRow[]): void {
+  const lines = problemsOf(match);
   if (lines.length === 0) return;
   const rows = [...table, ...match.missing];
   const { where } = found.weights;
-  const other = recogniseOther(shownOf(found));
+  const other = recogniseOther(
+    shownOf(
+      found,
+      [...inside].map(([name, tensor]) => ({ ...tensor, name })),
+    ),
+  );
   if (other) throw refused(other, rows, where);
   const shown = lines.slice(0, 3).join(" ");
   const more = lines.length > 3 ? ` And ${lines.length - 3} more.` : "";

@@ -31,7 +31,6 @@ test.each([
   ["c3a_kernel", /C3A/],
   ["vblora_logits_A", /VB-LoRA/],
   ["randlora_lambda", /RandLoRA/],
-  ["base_layer.weight", /not merged/],
 ])("an adapter with %s", (name, sentence) => {
   const found = recogniseFirst(shown([`${at}.${name}`, "classifier.weight"]));
   expect(found?.what).toMatch(sentence);

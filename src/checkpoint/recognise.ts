@@ -35,12 +35,6 @@ const IMAGE_TOWER = "Choose a CLIP or SigLIP with its image tower.";
 
 // Adapters show in their names and in nothing else; a file that holds one is no whole model.
 const adapters: Kind[] = [
-  {
-    what: "a model and an adapter that is not merged into it",
-    tensors: /\.base_layer\.(weight|bias)$/,
-    remedy:
-      "Merge it first (PEFT: `model.merge_and_unload().save_pretrained(FOLDER)`) and choose that folder.",
-  },
   { what: "a DoRA adapter", tensors: /\.lora_magnitude_vector\b/ },
   { what: "an AdaLoRA adapter", tensors: /\.lora_E\b/ },
   { what: "a VB-LoRA adapter", tensors: /\.vblora_/ },

@@ -3,6 +3,7 @@
 // The writer joins slices, so that a tensor nobody touched is never in memory.
 import { Failure } from "../failure.ts";
 import { dtypeBits } from "./dtypes.ts";
+import { knownOther, SNIFFED } from "./file_kinds.ts";
 import { parseJsonObject, quoted } from "./json.ts";
 import type { NamedTensor, NamedTensors } from "./types.ts";
 
@@ -16,23 +17,20 @@ const AGAIN = "Download or save the file again.";
 export async function readSafetensors(file: Blob, where: string): Promise<NamedTensors> {
   const bad = (what: string, remedy = AGAIN) => new Failure({ code: "bad-file", what, where, remedy });
 
-  const start = new Uint8Array(await readBytes(file.slice(0, 8), where));
-  const magic = String.fromCharCode(...start);
-  if (start.length === 0) throw bad("The file is empty.");
-  if (magic === "version ") {
+  const start = new Uint8Array(await readBytes(file.slice(0, SNIFFED), where));
+  const other = knownOther(start, where);
+  if (other) throw other;
+  // Whoever read on would take any first bytes for a length.
+  if (start.length < 8 || (start.length > 8 && start[8] !== 0x7b)) {
     throw bad(
-      "This is a Git LFS pointer, not the weights themselves.",
-      "Run `git lfs pull`, or download the file itself.",
+      "This is no file of weights that is known: neither safetensors nor one of PyTorch's.",
+      "Choose a .safetensors, or a .pth, .pt, .ckpt or .bin of PyTorch; if it should be one, download it again.",
     );
   }
-  if (magic.startsWith("PK\x03\x04") || magic.startsWith("\x80\x02")) {
-    throw bad("This is a PyTorch or zip file, not safetensors.", "Save the model as safetensors.");
-  }
-  if (start.length < 8) throw bad("The file is shorter than a safetensors header.");
   const headerLength = Number(new DataView(start.buffer).getBigUint64(0, true));
   if (headerLength > MAX_HEADER) {
     throw bad(
-      `This is not a safetensors file, or its header lies: it claims ${headerLength} bytes; at most ${MAX_HEADER} are read.`,
+      `This is no safetensors file, or a damaged one: its header should be longer than the ${MAX_HEADER} bytes that are read at most.`,
     );
   }
   if (headerLength > file.size - 8) {
@@ -42,7 +40,6 @@ export async function readSafetensors(file: Blob, where: string): Promise<NamedT
   }
 
   const header = new Uint8Array(await readBytes(file.slice(8, 8 + headerLength), where));
-  if (header[0] !== 0x7b) throw bad("This is not a safetensors file: its header does not begin with {.");
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(header);

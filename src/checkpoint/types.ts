@@ -38,31 +38,42 @@ export type Family =
   | "hf-siglip"
   | "timm-siglip";
 
-/** One tensor of a file, not yet read. */
-export interface NamedTensor {
+/** What a file says of a tensor. */
+export interface TensorHead {
   name: string;
   /** As safetensors spells it, e.g. `F16`. */
   dtype: string;
   shape: number[];
-  /** The raw bytes, row-major, little-endian: a slice of a file, not in memory until it is read. */
-  bytes: Blob;
   /** Name of the shard it lies in, where the weights are several files. */
   file?: string;
 }
 
-/** What every source of weights comes down to, be it safetensors, shards or a torch file. A family is recognised by
- *  these names and shapes alone. A torch file's containers (`teacher`, `state_dict`, ...) and `module.` and `backbone.` before
- *  its names are already taken off. */
+/** One tensor of a file, not yet read. */
+export interface NamedTensor extends TensorHead {
+  /** The raw bytes, row-major, little-endian: a slice of a file, not in memory until it is read. */
+  bytes: Blob;
+}
+
+/** A file's tensors, each with its bytes. */
 export interface NamedTensors {
   /** The file, for a Failure. */
   where: string;
   tensors: NamedTensor[];
   /** `__metadata__` of a safetensors header; empty elsewhere. */
   metadata: Record<string, string>;
-  /** The container of a torch file that was chosen beside another one, such as DINO's `teacher`. */
-  container?: string;
   /** What was chosen from the file and what was left in it, one sentence each. */
   notes: string[];
+}
+
+/** What every source of weights comes down to, be it safetensors, shards or a torch file: all its tensors, each by the
+ *  keys and prefixes that lead to it (`state_dict.module.blocks.0.norm1.weight`). Where their bytes lie is looked for only
+ *  once it is known which of them are the network, so that a strange tensor beside it does no harm. */
+export interface Weights extends Omit<NamedTensors, "tensors"> {
+  tensors: TensorHead[];
+  /** Classes of networks that a torch file holds as objects, with which nothing can be done. */
+  modules?: string[];
+  /** A tensor of this file with its bytes; a Failure where they are damaged or of a kind that is not read. */
+  find(tensor: TensorHead): Promise<NamedTensor>;
 }
 
 /** The network's shape. All ViTs here are pre-norm; symbols as in the field: D hidden, M MLP, N patches. */
@@ -123,10 +134,15 @@ export interface OpenQuestion {
   usual: string;
   /** Closed list of choices, where there is one. */
   choices?: string[];
+  /** Whether no choice is more usual than another, so that somebody must choose; `usual` is then only the first. */
+  open?: boolean;
 }
 
 /** Answers to open questions; every value overrides what the files say. */
 export interface ModelAnswers {
+  /** Which weights, where there are several: a file of a folder, or what they stand under in a file; with both,
+   *  `file:name`. */
+  weights?: string;
   heads?: number;
   activation?: Activation;
   layerNormEps?: number;
@@ -195,9 +211,11 @@ export interface Checkpoint {
 }
 
 export interface CheckpointSource {
-  /** Tensors in file order; those without pieces are not used, but some are carried over into an export all the same,
-   *  because the family's own library wants them. */
+  /** Tensors in file order, by their names without wrappers; those without pieces are not used, but carried over into an
+   *  export all the same, because the family's own library wants them. */
   tensors: (NamedTensor & { pieces: Piece[]; carried: boolean })[];
+  /** How many others the file holds. */
+  leftOut: number;
   /** `__metadata__` of the safetensors header. */
   metadata: Record<string, string>;
   /** config.json as it was read, or null when there was none. */

@@ -9,6 +9,7 @@ import {
   dataAnswersFrom,
   modelAnswersFrom,
   recipeFrom,
+  requireAnswers,
   required,
   type Values,
 } from "./options.ts";
@@ -48,6 +49,7 @@ export async function evaluate(values: Values, stops: Stops): Promise<number> {
 
   const device = await session.open(backend);
   const loaded = await session.loadModel(await modelFiles(model, tell, stops), modelAnswersFrom(values));
+  requireAnswers(loaded);
   for (const note of loaded.notes) remark(note, json);
   for (const { question, usual } of loaded.questions)
     remark(`${question} Using the usual value: ${usual}.`, json);

@@ -44,6 +44,7 @@ import {
   modelAnswersFrom,
   named,
   recipeFrom,
+  requireAnswers,
   required,
   seedsFrom,
   type Values,
@@ -166,6 +167,7 @@ async function load(asked: Asked, out: OutFolder, stops: Stops, writesModel: boo
   remark([`Computing on ${device.adapter}.`, device.reason].filter(Boolean).join(" "), json);
   const files = writesModel ? await heldInMemory(found, (text) => remark(text, json)) : found;
   const report = await session.loadModel(files, answers);
+  requireAnswers(report);
   for (const note of report.notes) remark(note, json);
   for (const { question, usual } of report.questions)
     remark(`${question} Using the usual value: ${usual}.`, json);

@@ -10,7 +10,15 @@ import { recipeSchema, recipeWords } from "../session/recipe.ts";
 import { evaluate } from "./evaluate.ts";
 import { finetune, suite } from "./finetune.ts";
 import { modelFiles } from "./model_files.ts";
-import { badArgument, kebab, modelAnswersFrom, parse, required, type Values } from "./options.ts";
+import {
+  badArgument,
+  kebab,
+  modelAnswersFrom,
+  parse,
+  requireAnswers,
+  required,
+  type Values,
+} from "./options.ts";
 import { reporter } from "./reporter.ts";
 import { listenForStops, type Stops } from "./stops.ts";
 import { print, say } from "./streams.ts";
@@ -102,6 +110,7 @@ async function inspect(values: Values, stops: Stops): Promise<number> {
     }
     throw error;
   });
+  requireAnswers(report);
   if (values.json) {
     print(`${JSON.stringify(report)}\n`);
     return 0;

@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { Failure } from "../failure.ts";
 import { type CorruptionChoice, corruptions, defaultCorruptions } from "../session/corruption_choice.ts";
 import { modelSettings, readSetting } from "../session/model_settings.ts";
-import type { BackendChoice, DataAnswers, ModelAnswers } from "../session/protocol.ts";
+import type { BackendChoice, DataAnswers, ModelAnswers, ModelReport } from "../session/protocol.ts";
 import { applies, type Recipe, recipeSchema, recipeWords } from "../session/recipe.ts";
 
 export function kebab(name: string): string {
@@ -88,6 +88,18 @@ export function modelAnswersFrom(values: Values): ModelAnswers {
     answers[key] = value;
   }
   return answers;
+}
+
+/** Throws where the model's files leave open what no usual value can be taken for. */
+export function requireAnswers({ questions, name }: Pick<ModelReport, "questions" | "name">): void {
+  const asked = questions.find(({ open }) => open);
+  if (!asked) return;
+  throw new Failure({
+    code: "bad-model",
+    what: asked.question,
+    where: name,
+    remedy: `Choose with --${kebab(asked.key)}: ${(asked.choices ?? []).join(", ")}.`,
+  });
 }
 
 /** Recipe options that were given and that the recipe they are part of has no use for. */

@@ -1,9 +1,10 @@
 // The adapted model as a folder that transformers loads: names and dtype of the source, a new classifier, and every
 // tensor that did not change taken over byte for byte. Only changed tensors are ever in memory.
+
+import { classifierFile } from "../checkpoint/choose_files.ts";
 import { firstNonFinite, fromF32, requireWeightDtype, toF32 } from "../checkpoint/dtypes.ts";
 import { tableOf } from "../checkpoint/families/index.ts";
 import { jsonText } from "../checkpoint/json.ts";
-import { classifierFile } from "../checkpoint/model_files.ts";
 import { openClipPreprocessor } from "../checkpoint/open_clip_config.ts";
 import { featureSize, type Pooling, poolingWords } from "../checkpoint/pooling.ts";
 import { resizePositions } from "../checkpoint/positions.ts";
@@ -305,7 +306,7 @@ function remarks(checkpoint: Model, apart: boolean, pooling: Pooling, classes: n
   const notes: string[] = [];
   const { written } = tableOf(architecture.family);
   const name = written.name(architecture);
-  const unused = source.tensors.filter(({ pieces, carried }) => pieces.length === 0 && !carried).length;
+  const unused = source.leftOut;
   const beside = source.tensors.filter(
     (tensor) => (tensor.carried || tensor.pieces.length > 0) && !isUnder(tensor, checkpoint),
   );

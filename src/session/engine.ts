@@ -651,7 +651,16 @@ async function openAgain(
   const { heads, activation, layerNormEps, imageSize } = architecture;
   const { mean, std, interpolation, resize } = preprocessing;
   const edge = resize.mode === "exact" ? resize.height : resize.edge;
-  const used = { heads, activation, layerNormEps, imageSize, mean, std, interpolation, resize: edge };
+  const used: ModelAnswers = {
+    heads,
+    activation,
+    layerNormEps,
+    imageSize,
+    mean,
+    std,
+    interpolation,
+    resize: edge,
+  };
   const open = again.questions.map(({ key }) => [key, used[key]]);
   return openCheckpoint(files, Object.fromEntries(open));
 }

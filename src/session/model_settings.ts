@@ -10,6 +10,11 @@ interface Setting {
 }
 
 export const modelSettings: Record<keyof ModelAnswers, Setting> = {
+  weights: {
+    label: "Weights",
+    explanation:
+      "Which ones, where a folder or a file holds several: a file's path, or what the weights stand under in it, such as state_dict_ema.",
+  },
   imageSize: {
     label: "Image size",
     explanation:
@@ -45,6 +50,7 @@ export const modelSettings: Record<keyof ModelAnswers, Setting> = {
 
 /** A setting's value from its text; null when the text cannot be one. */
 export function readSetting(key: keyof ModelAnswers, text: string): ModelAnswers[keyof ModelAnswers] | null {
+  if (key === "weights") return text.trim() || null;
   const { choices } = modelSettings[key];
   if (choices) return choices.includes(text) ? (text as ModelAnswers["activation"]) : null;
   const numbers = text
@@ -64,8 +70,11 @@ export function readSetting(key: keyof ModelAnswers, text: string): ModelAnswers
   return first;
 }
 
-/** What is in use, each as the text that `readSetting` reads. */
-export function settingsOf({ architecture, preprocessing }: ModelReport): Record<keyof ModelAnswers, string> {
+/** What is in use, each as the text that `readSetting` reads. Which weights are is told by a question, or by a note. */
+export function settingsOf({
+  architecture,
+  preprocessing,
+}: ModelReport): Record<Exclude<keyof ModelAnswers, "weights">, string> {
   const { resize, interpolation, mean, std } = preprocessing;
   const triple = (values: readonly number[]) =>
     (new Set(values).size === 1 ? values.slice(0, 1) : values).join(", ");

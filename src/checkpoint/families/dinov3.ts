@@ -112,7 +112,7 @@ function timmName({ hiddenSize, gatedMlp, qkvBias }: Architecture): string {
 
 const fused = {
   modelTypes: [],
-  prefix: /^((teacher|model|state_dict|module|backbone)\.)*$/,
+  prefix: /^$/,
   headOutside: false,
   own: /^(blocks|norm|cls_norm|patch_embed|(cls|storage|reg)_token|rope)/,
   positions: null,

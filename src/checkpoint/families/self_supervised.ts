@@ -30,7 +30,6 @@ export const mocoV3: FamilyTable = {
   family: "moco-v3",
   title: "an original MoCo v3",
   written: { ...timmVit.written, origin: () => "moco_vit" },
-  prefix: /^((model|state_dict|module)\.)*(base_encoder\.)?$/,
   recognises: (file) =>
     timmVit.recognises(file) &&
     (/(^|\.)(base|momentum)_encoder\./.test(file.outer) || /(^|[/_-])moco/i.test(file.origin)),
@@ -49,7 +48,6 @@ export const msn: FamilyTable = {
   family: "msn",
   title: "an original MSN",
   written: { ...timmVit.written, origin: () => "msn_vit" },
-  prefix: /^((target_encoder|encoder|module|backbone)\.)*$/,
   recognises: (file) =>
     timmVit.recognises(file) && (file.has("fc.fc1.weight") || /(^|[/_-])msn([/_-]|$)/i.test(file.origin)),
   ignored: /^(fc\.|pred\.|(target_)?encoder\.|prototypes$)/,
@@ -62,11 +60,10 @@ export const ijepa: FamilyTable = {
   family: "ijepa",
   title: "an original I-JEPA",
   written: { ...timmVit.written, origin: () => "ijepa_vit" },
-  prefix: /^((target_encoder|encoder|module|backbone)\.)*$/,
   recognises: (file) =>
     timmVit.recognises(file) &&
     !file.has("cls_token") &&
-    (/encoder\./.test(file.outer) || /jepa/i.test(file.origin)),
+    ((!file.configured && /encoder\./.test(file.outer)) || /jepa/i.test(file.origin)),
   tensors: timmVit.tensors.filter(({ name }) => /^(patch_embed\.|pos_embed$|norm\.)/.test(name)),
   ignored: /^(predictor\.|(target_)?encoder\.)/,
   positions: { covers: ["none"], resize: { antialias: true, offset: 0 }, atRuntime: false },

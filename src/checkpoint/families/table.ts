@@ -39,7 +39,8 @@ export interface FileNames {
   prefix: string;
   /** What stands before that, which is whatever tools and scripts put there: `state_dict.module.`. */
   outer: string;
-  /** `model_type` of config.json. */
+  /** Whether a config.json stands beside the file, and its `model_type`. */
+  configured: boolean;
   modelType: string | undefined;
   /** The model's name and path, as far as known. */
   origin: string;
@@ -61,7 +62,7 @@ export interface FamilyTable {
   title: string;
   /** `model_type` values that belong to these names. */
   modelTypes: string[];
-  /** What may stand before the backbone's names; the whole prefix must match. */
+  /** What the family's own classes put before the backbone's names; wrappers' prefixes and keys are taken off before. */
   prefix: RegExp;
   /** What an export is, in `config.json` of transformers or timm, or in `open_clip_config.json`. */
   written: {

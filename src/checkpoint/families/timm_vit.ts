@@ -1,13 +1,10 @@
 // The names of timm's VisionTransformer, which the original DeiT, DINO and DINOv2 share: one fused qkv, LayerScale as
 // `ls1.gamma`, registers as `reg_token` (timm) or `register_tokens` (DINOv2), the giant's gated MLP inside `fc1` (timm)
 // or as `w12` (DINOv2). A ViT may do without the class token or with a norm before the first layer, as CLIP's towers; the
-// patches then have no bias. What was trained by itself in these names is in self_supervised.ts. A torch file may wrap them in containers, and a whole DINO training checkpoint holds a student
-// and a teacher, of which the teacher is the model.
+// patches then have no bias. What was trained by itself in these names is in self_supervised.ts. A whole DINO training
+// checkpoint holds a student and a teacher, of which the teacher is the model.
 import type { Architecture } from "../types.ts";
 import { type FamilyTable, linear, norm, optional, scale, type TensorEntry } from "./table.ts";
-
-/** What training scripts put before the names. */
-export const containers = /^((teacher|model|state_dict|module|backbone|timm_model)\.)*$/;
 
 /** The wide ones have heads of more than 64; timm, MAE and I-JEPA agree in them. */
 const heads = (width: number) =>
@@ -54,7 +51,7 @@ export const timmVit: FamilyTable = {
   family: "timm-vit",
   title: "a ViT of timm",
   modelTypes: ["timm_wrapper"],
-  prefix: containers,
+  prefix: /^$/,
   written: { config: "timm", name: timmName },
   recognises: ({ has }) => has("blocks.0.attn.qkv.weight") && has("pos_embed"),
   tensors: [
@@ -153,7 +150,7 @@ export const dino: FamilyTable = {
     file.has("cls_token") &&
     !file.has("blocks.0.ls1.gamma") &&
     !file.has("dist_token") &&
-    (/(^|\.)(teacher|student|backbone)\./.test(file.outer) ||
+    ((!file.configured && /(^|\.)(teacher|student)\./.test(file.outer)) ||
       file.has("masked_embed") ||
       /(^|[/_-])ibot([/_-]|$)/i.test(file.origin) ||
       isDino(file.origin)),

@@ -3,7 +3,7 @@
 // transformers' keys is for whoever reads it here.
 import type { Architecture } from "../types.ts";
 import { type FamilyTable, linear, norm, type TensorEntry } from "./table.ts";
-import { containers, timmVit } from "./timm_vit.ts";
+import { timmVit } from "./timm_vit.ts";
 
 const layer = (fc1: string, fc2: string): { container: string; tensors: TensorEntry[] } => ({
   container: "encoder.layers.encoder_layer_",
@@ -27,7 +27,7 @@ export const torchvision: FamilyTable = {
   family: "torchvision",
   title: "a ViT of torchvision",
   modelTypes: [],
-  prefix: containers,
+  prefix: /^$/,
   written: { config: "transformers", name: () => "VisionTransformer", note },
   recognises: ({ has }) => has("encoder.pos_embedding"),
   tensors: [

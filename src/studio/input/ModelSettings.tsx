@@ -7,8 +7,8 @@ import { Help } from "../shared/Help.tsx";
 import { Icon } from "../shared/Icon.tsx";
 import { useSession, useStudio } from "../state/studio.ts";
 
-type Key = keyof ModelAnswers;
-const keys = Object.keys(modelSettings) as Key[];
+type Key = Exclude<keyof ModelAnswers, "weights">;
+const keys = Object.keys(modelSettings).filter((key) => key !== "weights") as Key[];
 
 export function ModelSettings({ model }: { model: ModelReport }) {
   const { session } = useStudio();
