@@ -1,5 +1,7 @@
 // The one error a person sees. Every room throws it at its edge: what happened, where, and what to do about it.
 
+import type { DataQuestion } from "./dataset/types.ts";
+
 /** Machine-readable kind of failure; the studio and the terminal choose icon and exit code by it. */
 export type FailureCode =
   | "bad-file" // a file from outside is malformed or lies about itself
@@ -25,6 +27,8 @@ export interface FailureParts {
   inTerminal?: string;
   /** Every problem on its own line, where there are several; at most 500. */
   details?: string[];
+  /** Of a doubt about images: what an answer to (`DataAnswers`) goes on with. */
+  question?: DataQuestion;
 }
 
 /** An error meant for a person; survives a trip through `postMessage` as its plain `parts`. */

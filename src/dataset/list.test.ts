@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Failure } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
-import { classCounts, heldOut, indicesOf, listImages, listUnlabelled } from "./list.ts";
+import { classCounts, heldOut, indicesOf } from "./image_set.ts";
+import { listImages, listUnlabelled } from "./list.ts";
 import type { ImageSet } from "./types.ts";
 
 /** Files whose content is their path, or what stands behind a `=`. Listing looks at names, sizes and copies only. */
@@ -72,10 +73,15 @@ describe("structure", () => {
     const set = await listImages("c", files(...names), target);
     expect(set.classes).toEqual(["T-Shirt", "hat"]);
     expect(texts(set)).toEqual(["Folder t_shirt is taken as class T-Shirt."]);
+    expect(set.reading?.taken).toMatchObject({ layout: "splits", classes: 2, examples: ["T-Shirt", "hat"] });
   });
 
-  test("folders below a class folder belong to the class", async () => {
-    const set = await listImages("c", files("cat/a/1.jpg", "cat/b/2.jpg", "dog/1.jpg", "dog/2.jpg"), target);
+  test("folders below a class folder belong to the class, where they only group its images", async () => {
+    const set = await listImages(
+      "c",
+      files("cat/batch 1/1.jpg", "cat/2021-04-03/2.jpg", "dog/1.jpg", "dog/2.jpg"),
+      target,
+    );
     expect(set.classes).toEqual(["cat", "dog"]);
     expect(set.items).toHaveLength(4);
   });
@@ -186,6 +192,24 @@ describe("what is left out", () => {
 });
 
 describe("what is only told", () => {
+  test("uneven classes", async () => {
+    const set = await listImages("x", files(...numbered("few", 3), ...numbered("many", 300)), target);
+    expect(texts(set)).toEqual([
+      "The classes are uneven: many has 240 training images, few 2. What is learned leans towards the large ones; look at the balanced accuracy.",
+    ]);
+    expect((await listImages("x", files(...numbered("a", 9), ...numbered("b", 60)), target)).issues).toEqual(
+      [],
+    );
+  });
+
+  test("class folders that are empty, or hold nothing that is read", async () => {
+    const empty = { path: "x/wolf/", blob: new Blob() };
+    const given = files(...numbered("x/cat", 3), ...numbered("x/dog", 3), "x/bear/a.heic");
+    expect(texts(await listImages("x", [...given, empty], target))).toContain(
+      "2 folders without an image that is read are no class: bear, wolf.",
+    );
+  });
+
   test("names that differ by case alone", async () => {
     const set = await listImages("x", files("cat/a.jpg", "cat/A.jpg", ...numbered("dog", 3)), target);
     expect(set.items).toHaveLength(5);
@@ -298,6 +322,31 @@ describe("nothing to work with", () => {
   test("no image among the files", async () => {
     expect(await refusal(files("a/readme.md", "a/x.csv"))).toContain("None of the 2 files is an image");
   });
+  test("archives that are to be unpacked, tables of images, a drop that only its person can read", async () => {
+    expect(await refusal(files("x/flowers.tgz"))).toBe(
+      "my set: There is no image here, but flowers.tgz (a tar archive). Unpack it first, and give the folder that comes out.",
+    );
+    expect(await refusal(files("train-00000-of-00001.parquet"))).toContain(
+      "(a parquet table). Save its images",
+    );
+    const styles = files(
+      ...["photo", "sketch"].flatMap((style) => [`${style}/cat/1.jpg`, `${style}/dog/1.jpg`]),
+    );
+    const error = (await listImages("x", styles, target).catch((thrown: unknown) => thrown)) as Failure;
+    expect(error.parts.question).toMatchObject({
+      doubt: "same-classes",
+      readings: [
+        { layout: "domains", domains: ["photo", "sketch"], classes: 2 },
+        { layout: "classes" },
+        { layout: "leaves" },
+      ],
+    });
+    const set = await listImages("x", styles, { ...target, answers: { domain: "Sketch" } });
+    expect(set.items.map(({ path }) => path)).toEqual(["sketch/cat/1.jpg", "sketch/dog/1.jpg"]);
+    expect(await refusal(styles, { ...target, answers: { layout: "folds" } } as typeof target)).toContain(
+      'cannot be read as "folds"',
+    );
+  });
   test("images without class folders", async () => {
     expect(await refusal(files("1.jpg", "2.jpg"))).toContain("2 images but no class folders");
   });
@@ -397,6 +446,6 @@ test("images without classes are every picture of a drop, in whatever folders", 
     ["train/d.jpg", 0, "train"],
   ]);
   expect(texts(set)).toEqual(["1 file that is no image is left out."]);
-  await expect(listUnlabelled("none", files("notes.txt"))).rejects.toThrow(/None of the 1 file/);
+  await expect(listUnlabelled("none", files("notes.txt"))).rejects.toThrow(/The one file is no image/);
   await expect(listUnlabelled("none", [])).rejects.toThrow(/empty/);
 });

@@ -25,6 +25,7 @@ function set(contents: string[]): ImageSet {
       read: async () => new Blob([content]),
     })),
     splitOrigin: "drawn",
+    reading: null,
     issues: [],
   };
 }

@@ -5,8 +5,75 @@ export type Split = "train" | "val" | "test";
 
 /** What a person says of a drop, above what its names say. */
 export interface DataAnswers {
+  /** How it is laid out: a `LayoutReading.layout`. */
+  layout?: string;
+  /** Of a drop of several domains, the folder of the one that is taken. */
+  domain?: string;
   /** The encoding that names inside zips are written in. */
   encoding?: string;
+}
+
+/**
+ * How folders say what an image shows.
+ * classes: the topmost folders are classes · leaves: the innermost folders are · splits, split-leaves: the same, inside
+ * split folders · classes-of-splits: each class folder holds split folders · domains: each top folder holds the same
+ * classes, and one is taken · folds: parts of one set, taken together · table: a file of labels · names: file names
+ */
+export type LayoutKind =
+  | "classes"
+  | "leaves"
+  | "splits"
+  | "split-leaves"
+  | "classes-of-splits"
+  | "domains"
+  | "folds"
+  | "table"
+  | "names";
+
+/** One way to read a drop, in numbers and names; `layout_words.ts` says it in a sentence. */
+export interface LayoutReading {
+  /** What a person calls it by: the kind, of a table its column too, below another folder that folder's name. */
+  layout: string;
+  kind: LayoutKind;
+  /** Classes, and the first few of them. */
+  classes: number;
+  examples: string[];
+  /** Images with a class, and without. */
+  images: number;
+  left: number;
+  /** Split folders and what each is taken for; null: nothing says what is in it, and it is left out. */
+  splits: { folder: string; split: Split | null }[];
+  /** One of which is taken. */
+  domains: string[];
+  /** Files and column that hold the labels. */
+  table: { paths: string[]; column: string } | null;
+}
+
+/** Why a reading is in doubt. */
+export type Doubt =
+  | "same-classes" // every top folder holds the same folders: domains, or classes with parts
+  | "nested" // folders with images lie in folders of different names
+  | "some-splits" // some folders are named like splits, beside others that hold the same classes
+  | "only-splits" // the only class folders are named like splits
+  | "different-splits" // split folders share no class
+  | "folds"
+  | "masks" // images and masks lie side by side
+  | "beside" // another folder lies beside the one that holds nearly everything
+  | "table" // more columns than one could be the label, or rows are missing
+  | "names"; // nothing but file names says it
+
+/** How a drop was read, and how else it could be. */
+export interface DataReading {
+  taken: LayoutReading;
+  domain: string | null;
+  others: LayoutReading[];
+}
+
+/** What only the person knows: which reading is right, or which domain. */
+export interface DataQuestion {
+  doubt: Doubt;
+  /** The likeliest first. */
+  readings: LayoutReading[];
 }
 
 /** An encoding, and one of the names in a zip read by it. */
@@ -60,6 +127,8 @@ export interface ImageSet {
   /** How the splits came about, for the person: from folders, or drawn with a seed. */
   splitOrigin: "folders" | "drawn" | "none";
   issues: DataIssue[];
+  /** Null where classes do not matter, or images are made and not found. */
+  reading: DataReading | null;
   /** How names in its zips were read; absent where they say how themselves. */
   names?: NameReading;
 }

@@ -48,7 +48,11 @@ describe("a zip of images", () => {
     expect(set.items.map((item) => item.path)).toContain("pets/pets/cat/1.jpg");
     expect(await (await set.items[0]?.read())?.text()).toBe("cat one");
     expect(set.issues).toEqual([
-      { severity: "warning", text: "1 folder without an image is no class.", paths: ["pets/pets/cow"] },
+      {
+        severity: "warning",
+        text: "1 folder without an image that is read is no class: cow.",
+        paths: ["pets/pets/cow"],
+      },
     ]);
   });
 

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { CorruptedPixels, corruptedImages } from "../dataset/corrupt/corrupted_set.ts";
 import { corruptions } from "../dataset/corrupt/names.ts";
-import { heldOut } from "../dataset/list.ts";
+import { heldOut } from "../dataset/image_set.ts";
 import type { PixelStore } from "../dataset/pixels.ts";
 import { wilsonInterval } from "../evaluation/score.ts";
 import { Failure } from "../failure.ts";

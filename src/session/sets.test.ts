@@ -19,7 +19,7 @@ function set(role: SetRole, images: string[], byHand: Record<string, string | nu
     id: "set-1",
     role,
     name: "x",
-    images: { name: "x", classes, items, splitOrigin: "folders", issues: [] },
+    images: { name: "x", classes, items, splitOrigin: "folders", issues: [], reading: null },
     byHand: new Map(Object.entries(byHand)),
     unreadable: new Set(),
     pixels: null,

@@ -1,7 +1,8 @@
 // The data sets of a session: what was loaded, which class counts as which, and the images that are measured.
-import { classCounts, heldOut, indicesOf } from "../dataset/list.ts";
+import { classCounts, heldOut, indicesOf } from "../dataset/image_set.ts";
 import { matchClasses } from "../dataset/match.ts";
-import type { DataIssue, ImageSet, Pixels, Split } from "../dataset/types.ts";
+import type { DataAnswers, DataIssue, ImageSet, Pixels, Split } from "../dataset/types.ts";
+import { seedFor } from "../random.ts";
 import type { PixelSource } from "../vit/types.ts";
 import type { CorruptionChoice } from "./corruption_choice.ts";
 import type { DataReport, SetRole } from "./protocol.ts";
@@ -21,6 +22,18 @@ export interface LoadedSet {
   fingerprint: string | null;
   /** How it is made of the target's images; absent where it was loaded. */
   corruption?: CorruptionChoice;
+}
+
+/** What is added to the fingerprint of a set's files: another draw of its validation images, or another reading of the
+ *  same files, is another set. */
+export function readAs(
+  { splitOrigin }: ImageSet,
+  { layout, domain, encoding }: DataAnswers,
+  seed: number,
+): string {
+  const asked = [layout, domain, encoding].map((one) => one ?? "").join("\0");
+  const reading = asked === "\0\0" ? "" : `-${seedFor(0, asked).toString(16)}`;
+  return splitOrigin === "drawn" ? `${reading}-${seed}` : reading;
 }
 
 /** Images without classes, on which the network is to stay as it was. */
@@ -147,6 +160,7 @@ export function reportOnKept({ id, name, role, images, pixels, fingerprint }: Ke
     mappable: [],
     ownLabels: 0,
     splitOrigin: "none",
+    reading: null,
     issues: [...images.issues, ...(pixels?.issues() ?? [])],
     ...(images.names && { names: images.names }),
     corruption: null,
@@ -190,6 +204,7 @@ export function reportOn(
     mappable: itself ? [] : [...names],
     ownLabels: role === "target" ? ownRows(images.classes, labels).filter((row) => row !== null).length : 0,
     splitOrigin: images.splitOrigin,
+    reading: images.reading,
     issues,
     ...(images.names && { names: images.names }),
     count: images.items.length - set.unreadable.size,

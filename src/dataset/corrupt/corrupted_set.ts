@@ -101,5 +101,5 @@ export function corruptedImages(
       };
     }),
   );
-  return { name, classes: base.classes, items, splitOrigin: "none", issues: [] };
+  return { name, classes: base.classes, items, splitOrigin: "none", issues: [], reading: null };
 }
