@@ -32,6 +32,11 @@ export async function fingerprintOf(files: readonly SourceFile[]): Promise<strin
   }
 }
 
+/** The part of a set's fingerprint that is of its files alone, whatever was drawn or read of them. */
+export function filesPart(fingerprint: string): string {
+  return fingerprint.split("-", 1)[0] as string;
+}
+
 /** Length of the folder that all paths lie in, with its `/`; 0 without one. */
 function commonRoot(paths: readonly string[]): number {
   const root = paths[0]?.slice(0, paths[0].indexOf("/") + 1) ?? "";

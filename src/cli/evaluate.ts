@@ -1,12 +1,12 @@
 // One model on one folder: accuracy with its interval, balanced, per class, and how far its certainty can be trusted.
 import { basename, resolve } from "node:path";
-import { createNodeSession, walk } from "../session/node.ts";
+import { createNodeSession } from "../session/node.ts";
 import type { Head, ModelReport } from "../session/protocol.ts";
+import { checkLayouts, dataAnswersFrom, loadFolder } from "./data_sets.ts";
 import { modelFiles } from "./model_files.ts";
 import {
   backendFrom,
   badArgument,
-  dataAnswersFrom,
   modelAnswersFrom,
   recipeFrom,
   requireAnswers,
@@ -41,6 +41,7 @@ export async function evaluate(values: Values, stops: Stops): Promise<number> {
   const model = required(values, "model");
   const data = required(values, "data");
   const backend = backendFrom(values);
+  checkLayouts(values, []);
   const json = values.json === true;
   const session = createNodeSession();
   const tell = reporter(json);
@@ -56,7 +57,8 @@ export async function evaluate(values: Values, stops: Stops): Promise<number> {
   const head = asked ?? usualHead(loaded);
   const role = head === "linear" || head === "knn" ? "target" : "retention";
   const name = basename(resolve(data));
-  const report = await session.loadData(role, name, await walk(data), recipe.seed, dataAnswersFrom(values));
+  const answers = dataAnswersFrom(values, null);
+  const report = await loadFolder(session, { role, name, path: data, seed: recipe.seed, answers, json });
   // Zero-shot asks for no label of the model's own.
   for (const issue of report.issues)
     if (issue.severity !== "note" && head !== "zero-shot") remark(`${name}: ${issue.text}`, json);

@@ -14,7 +14,7 @@ import {
   summarise,
 } from "../session/line_up.ts";
 import { settingsOf } from "../session/model_settings.ts";
-import { createNodeSession, openFiles, walk } from "../session/node.ts";
+import { createNodeSession, openFiles } from "../session/node.ts";
 import type {
   AccuracyPoint,
   DataReport,
@@ -33,13 +33,13 @@ import type {
 import { applies, type Recipe } from "../session/recipe.ts";
 import { reportOf } from "../session/report.ts";
 import { savedRunNames, writeSavedRun } from "../session/saved_run_files.ts";
+import { checkLayouts, dataAnswersFrom, loadFolder, loadOtherDomains } from "./data_sets.ts";
 import { CannotWrite } from "./disk.ts";
 import { filesOnDisk, heldInMemory, modelFiles, placeOfModel, weightBytes } from "./model_files.ts";
 import {
   backendFrom,
   badArgument,
   corruptionsFrom,
-  dataAnswersFrom,
   idleOptions,
   modelAnswersFrom,
   named,
@@ -117,6 +117,10 @@ function askedFor(values: Values) {
     );
   const twice = extra.find(([role, name], i) => extra.findIndex(([r, n]) => r === role && n === name) < i);
   if (twice) throw badArgument(`--${twice[0]} ${twice[1]} is given twice; every set needs its own name.`);
+  checkLayouts(
+    values,
+    extra.map(([, name]) => name),
+  );
   const [corruptions, backend] = [corruptionsFrom(values), backendFrom(values)];
   const answers = modelAnswersFrom(values);
   const json = values.json === true;
@@ -171,13 +175,27 @@ async function load(asked: Asked, out: OutFolder, stops: Stops, writesModel: boo
   for (const note of report.notes) remark(note, json);
   for (const { question, usual } of report.questions)
     remark(`${question} Using the usual value: ${usual}.`, json);
-  const said = dataAnswersFrom(values);
-  const reports = [await session.loadData("target", "target", await walk(target), recipe.seed, said)];
-  for (const [role, name, path] of extra)
-    reports.push(await session.loadData(role, name, await walk(path), recipe.seed, said));
+  const { seed } = recipe;
+  const said = dataAnswersFrom(values, null);
+  const wanted = { role: "target", name: "target", path: target, seed, json } as const;
+  const learned = await loadFolder(session, { ...wanted, answers: said });
+  const reports = [learned];
+  if (values["ood-domains"] === true)
+    reports.push(...(await loadOtherDomains(session, learned, { ...wanted, answers: said })));
+  for (const [role, name, path] of extra) {
+    if (reports.some((one) => one.role === role && one.name === name))
+      throw badArgument(`--${role} ${name} has the name of one of the target's domains.`);
+    const answers = dataAnswersFrom(values, name);
+    reports.push(await loadFolder(session, { role, name, path, seed, answers, json }));
+  }
   if (corruptions) await session.corrupt(corruptions);
   for (const [i, path] of kept.entries())
-    reports.push(await session.loadData("keep", `keep ${i + 1}`, await walk(path), recipe.seed, said));
+    reports.push(
+      await loadFolder(session, {
+        ...{ role: "keep", name: `keep ${i + 1}`, path, seed, json },
+        answers: dataAnswersFrom(values, `keep ${i + 1}`),
+      }),
+    );
   for (const { name, issues } of reports)
     for (const issue of issues) if (issue.severity !== "note") remark(`${name}: ${issue.text}`, json);
 

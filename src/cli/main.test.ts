@@ -695,3 +695,46 @@ test.each(["full", "lp-ft", "linear", "dora", "l0"])(
     expect(stderr.includes("--rank does nothing")).toBe(["full", "lp-ft", "linear"].includes(method));
   },
 );
+
+test("inspect --data says how a folder is read, and what could be answered where that is in doubt", async () => {
+  const plain = await selora("inspect", "--data", target);
+  expect(plain.code).toBe(0);
+  expect(plain.stdout).toContain("Read as splits: 2 classes (cat, dog) in split folders: test to test");
+  expect(plain.stdout).toMatch(/cat +5 +1 +3/);
+  const read = JSON.parse((await selora("inspect", "--data", target, "--json")).stdout);
+  expect(read).toMatchObject({ count: 17, reading: { taken: { layout: "splits" }, domain: null } });
+
+  await onDisk("styles/photo", ["cat", "dog"], 3);
+  await onDisk("styles/line art", ["cat", "dog"], 3);
+  const styles = join(folder, "styles");
+  const doubt = await selora("inspect", "--data", styles);
+  expect(doubt.code).toBe(2);
+  expect(lines(doubt.stderr)).toEqual([
+    expect.stringContaining("they are domains, or classes of the same parts"),
+    expect.stringMatching(/^ {2}--domain 'line art' +2 classes \(cat, dog\) in 2 domains .* \(or photo\)$/),
+    expect.stringMatching(/^ {2}--layout classes +2 classes \(line art, photo\), a folder each$/),
+    expect.stringMatching(/^ {2}--layout leaves +2 classes \(cat, dog\), the innermost folders$/),
+  ]);
+  expect((await selora("inspect", "--data", styles, "--domain", "photo")).stdout).toContain(": photo.");
+  const wrong = await selora("inspect", "--data", styles, "--domain", "oil");
+  expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining("There is line art, photo.")]);
+});
+
+test("finetune takes one domain as its target and the others as OOD sets", async () => {
+  await onDisk("styles/photo", ["cat", "dog"], 3);
+  await onDisk("styles/line art", ["cat", "dog"], 3);
+  const out = join(folder, "domains");
+  const { code, stderr } = await selora(
+    ...["finetune", "--model", fixture("vit"), "--target", join(folder, "styles"), "--out", out, ...quick],
+    ...["--domain", "photo", "--ood-domains", "--method", "linear"],
+  );
+  expect(stderr).toContain("line art: 2 classes (cat, dog) in 2 domains");
+  expect(code).toBe(0);
+  const { after } = json(join(out, "metrics.json"));
+  expect(after.map(({ role, name }: { role: string; name: string }) => [role, name])).toEqual([
+    ["target", "target"],
+    ["ood", "line art"],
+  ]);
+  const unknown = ["finetune", "--model", fixture("vit"), "--target", target, "--out", out];
+  expect((await selora(...unknown, "--layout", "x=leaves")).stderr).toContain('there is no set "x"');
+});

@@ -7,8 +7,10 @@ import { modelSettings } from "../session/model_settings.ts";
 import { BadCheckpoint, createNodeSession } from "../session/node.ts";
 import type { SessionEvent, TensorRow } from "../session/protocol.ts";
 import { recipeSchema, recipeWords } from "../session/recipe.ts";
+import { choiceLines } from "./data_sets.ts";
 import { evaluate } from "./evaluate.ts";
 import { finetune, suite } from "./finetune.ts";
+import { inspectData } from "./inspect_data.ts";
 import { modelFiles } from "./model_files.ts";
 import {
   badArgument,
@@ -28,12 +30,14 @@ const usage = `selora: adapt a Vision Transformer to new images and keep what it
 
   selora finetune --model MODEL --target DIR --out DIR [--ood NAME=DIR]... [--retention NAME=DIR]...
                   [--keep WEIGHT [--keep-data DIR]...]
+                  [--layout [SET=]KIND]... [--domain NAME [--ood-domains]]
                   [--corruptions LIST [--severity N]] [--seeds N] [--trade-off] [--overwrite]
                   [--backend auto|webgpu|wasm] [--json] [model settings] [recipe options]
   selora suite    the same: the standard line-up of methods on one model and data
   selora evaluate --model MODEL --data DIR [--head own|probe|knn|zero-shot] [--backend ...] [--json]
                   [--pooling ...] [--neighbours K] [--prompts ...] [--seed N]
   selora inspect  --model MODEL [--json]
+  selora inspect  --data DIR [--layout KIND] [--domain NAME] [--json]
 
 MODEL is a folder, a file (.safetensors, its index, .pth, .pt, .bin), hf:org/name[@revision] on the Hugging Face Hub,
 or the https:// address of a file or folder. What is fetched is kept under ~/.cache/selora/models; HF_TOKEN is the
@@ -47,6 +51,12 @@ by own and zero-shot; for probe and knn a fifth of each class is drawn to be mea
 
 --zip-encoding NAME (of finetune, suite and evaluate) says in which encoding names in zips are that do not say it
 themselves, e.g. shift_jis, gbk, cp437; without it, it is guessed from all names of a zip, and told.
+
+Folders of images are read as they are laid out: class folders, split folders of any common name around or inside them,
+a table of labels (labels.csv, metadata.csv), domains. inspect --data says how a folder is read, without training. Where
+only you can know, it is refused with the choices, and answered with --layout KIND (of the target; --layout SET=KIND of
+another set) or, where each top folder holds the same classes, --domain NAME: that one is learned. --ood-domains makes
+every other domain of the target an OOD set.
 
 --corruptions adds an OOD set made of the target's held-out images, its accuracy the mean over corruptions: default, all,
 a family (noise, blur, weather, digital, style) or names between commas, e.g. gaussian-noise,fog,jpeg. --severity is 1 to
@@ -100,6 +110,7 @@ function tensorTable(rows: readonly TensorRow[]): string {
 }
 
 async function inspect(values: Values, stops: Stops): Promise<number> {
+  if (values.data !== undefined && values.model === undefined) return inspectData(values);
   const session = createNodeSession();
   const answers = modelAnswersFrom(values);
   const files = await modelFiles(required(values, "model"), reporter(values.json === true), stops);
@@ -155,7 +166,10 @@ export async function main(argv: string[]): Promise<number> {
     if (argv.includes("--json")) {
       const told = { ...parts, remedy: inTerminal ?? parts.remedy };
       say(JSON.stringify({ kind: "failure", failure: told } satisfies SessionEvent));
-    } else say(failure.terminalMessage);
+    } else {
+      say(failure.terminalMessage);
+      if (parts.question) for (const line of choiceLines(parts.question)) say(line);
+    }
     const { cause } = failure;
     if (cause instanceof Error) trace("%s", cause.stack);
     if (parts.code === "cancelled" && stops.by) return stops.code;

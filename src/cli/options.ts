@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { Failure } from "../failure.ts";
 import { type CorruptionChoice, corruptions, defaultCorruptions } from "../session/corruption_choice.ts";
 import { modelSettings, readSetting } from "../session/model_settings.ts";
-import type { BackendChoice, DataAnswers, ModelAnswers, ModelReport } from "../session/protocol.ts";
+import type { BackendChoice, ModelAnswers, ModelReport } from "../session/protocol.ts";
 import { applies, type Recipe, recipeSchema, recipeWords } from "../session/recipe.ts";
 
 export function kebab(name: string): string {
@@ -34,6 +34,9 @@ export function parse(argv: string[]) {
         ood: { type: "string", multiple: true },
         retention: { type: "string", multiple: true },
         "zip-encoding": stringOption,
+        layout: { type: "string", multiple: true },
+        domain: stringOption,
+        "ood-domains": { type: "boolean" },
         "keep-data": { type: "string", multiple: true },
         overwrite: { type: "boolean" },
         "trade-off": { type: "boolean" },
@@ -113,12 +116,6 @@ export function named(entry: string, option: string): [name: string, path: strin
   const at = entry.indexOf("=");
   if (at < 1) throw badArgument(`--${option} takes NAME=DIR, got "${entry}".`);
   return [entry.slice(0, at), entry.slice(at + 1)];
-}
-
-/** What is said of how sets are to be read. */
-export function dataAnswersFrom(values: Values): DataAnswers {
-  const encoding = values["zip-encoding"];
-  return typeof encoding === "string" ? { encoding } : {};
 }
 
 export function backendFrom(values: Values): BackendChoice {

@@ -5,7 +5,6 @@ import { listGates } from "../adaptation/gates.ts";
 import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
 import { poolingsOf, textSpacePooling } from "../checkpoint/pooling.ts";
 import type { Checkpoint, Role } from "../checkpoint/types.ts";
-import { listImages, listUnlabelled } from "../dataset/list.ts";
 import { PixelStore } from "../dataset/pixels.ts";
 import type { DecodeImage, ResizeSpec } from "../dataset/types.ts";
 import { writeMerged } from "../export/merged.ts";
@@ -49,7 +48,15 @@ import {
   type Starts,
   trainRun,
 } from "./run.ts";
-import { type AnySet, type LoadedSet, measured, measuredSets, reportOn, reportOnKept } from "./sets.ts";
+import {
+  type AnySet,
+  type LoadedSet,
+  measured,
+  measuredSets,
+  readAs,
+  reportOn,
+  reportOnKept,
+} from "./sets.ts";
 import { robustness, tradeOff } from "./trade_off.ts";
 
 /** Milliseconds within which a device that was lost says so, once something has failed on it. */
@@ -422,6 +429,8 @@ export function createEngine(decode: DecodeImage): Session {
 
     loadData: (role, name, files, seed, answers = {}) =>
       exclusive("loading", async (job) => {
+        // In a chunk of its own: the first page does not wait for it.
+        const { listImages, listUnlabelled } = await import("../dataset/list.ts");
         const images =
           role === "keep"
             ? await listUnlabelled(name, files, answers)
@@ -435,8 +444,7 @@ export function createEngine(decode: DecodeImage): Session {
           byHand: new Map(),
           unreadable: new Set(),
           pixels: null,
-          // Another draw of the validation images is another set.
-          fingerprint: fingerprint && images.splitOrigin === "drawn" ? `${fingerprint}-${seed}` : fingerprint,
+          fingerprint: fingerprint && fingerprint + readAs(images, answers, seed),
         };
         await preparePixels(set, job);
         for (const other of [...sets.values()])

@@ -73,6 +73,10 @@ const sittingSchema = z.object({
         role: z.enum(["target", "ood", "retention", "keep"]),
         name: z.string(),
         seed: count,
+        answers: z
+          .object({ layout: z.string(), domain: z.string(), encoding: z.string() })
+          .partial()
+          .default({}),
         mapping: z.record(z.string(), z.string().nullable()).nullable(),
       }),
     )

@@ -9,7 +9,7 @@ import type {
   Preprocessing,
   TensorRow,
 } from "../checkpoint/types.ts";
-import type { DataAnswers, DataIssue, NameReading, Split } from "../dataset/types.ts";
+import type { DataAnswers, DataIssue, DataReading, NameReading, Split } from "../dataset/types.ts";
 import type { Change } from "../evaluation/change.ts";
 import type { Robustness, RobustnessPoint } from "../evaluation/robustness.ts";
 import type { Score } from "../evaluation/types.ts";
@@ -27,7 +27,15 @@ export type {
   Preprocessing,
   TensorRow,
 } from "../checkpoint/types.ts";
-export type { DataAnswers, DataIssue, NameReading, Split } from "../dataset/types.ts";
+export type {
+  DataAnswers,
+  DataIssue,
+  DataQuestion,
+  DataReading,
+  LayoutReading,
+  NameReading,
+  Split,
+} from "../dataset/types.ts";
 export type { SourceFile } from "../source_file.ts";
 export type { CorruptionChoice } from "./corruption_choice.ts";
 export type { Head, Recipe } from "./recipe.ts";
@@ -85,6 +93,8 @@ export interface DataReport {
   /** Of a target: how many of its classes are labels of the model's own classifier; 0 for other sets. */
   ownLabels: number;
   splitOrigin: "folders" | "drawn" | "none";
+  /** How folders, tables or names were read, and how else they could be; null where classes do not matter. */
+  reading: DataReading | null;
   issues: DataIssue[];
   /** How names in its zips were read; absent where they say how themselves. */
   names?: NameReading;
@@ -281,7 +291,10 @@ export type SessionEvent =
 export interface Session {
   open(choice: BackendChoice): Promise<DeviceReport>;
   loadModel(files: SourceFile[], answers: ModelAnswers): Promise<ModelReport>;
-  /** Adds a set; a new target replaces the old one, any other set is added under its name. */
+  /**
+   * Adds a set; a new target replaces the old one, any other set is added under its name. Where only the person can say
+   * how the files are to be read it rejects with a Failure that has a `question`, and `answers` go on from there.
+   */
   loadData(
     role: DataRole,
     name: string,

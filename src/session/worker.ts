@@ -63,6 +63,10 @@ function call(request: Request): Promise<unknown> {
   }
 }
 
+/** Milliseconds after the start until what is needed once images are dropped is fetched; by then a server may be gone. */
+const PATIENCE = 3_000;
+setTimeout(() => void import("../dataset/list.ts").catch(() => {}), PATIENCE);
+
 self.onmessage = async ({ data: request }: MessageEvent<Request>) => {
   try {
     post({ kind: "answer", id: request.id, value: await call(request) });
