@@ -17,12 +17,13 @@ const phases: Record<StepReport["phase"], { name: string; line: string }> = {
 };
 
 /** Why a run cannot start, as a request; null when it can. */
-function missing({ model, data, device, reading, loss }: StudioState): string | null {
+function missing({ model, data, device, reading, loss, questions }: StudioState): string | null {
   const target = data.some((set) => set.role === "target");
   if (loss?.device === "none") return "Choose above what to compute on";
   if (!device) return "The engine is starting";
   if (reading.length > 0)
     return `Reading ${(reading.find((one) => one.what !== "demo") ?? reading[0])?.name}`;
+  if (!target && questions.length > 0) return `Say how ${questions[0]?.name} is to be read`;
   if (!model && !target) return "Load a model and target images to begin";
   if (!model) return "Load a model to begin";
   if (!target) return "Load target images to begin";

@@ -1,16 +1,19 @@
 // One role's images: the target, the other styles (OOD), what the model knew before (retention), or any at all on which
 // it is to stay as it was (keep).
 import { TextInput } from "@mantine/core";
-import { useState } from "react";
+import { Suspense, useState } from "react";
 import type { DataRole, SourceFile } from "../../session/protocol.ts";
 import { nameOfDrop, splitDrop } from "../files/dropped.ts";
 import { DemoLink } from "../shared/DemoButton.tsx";
 import { Panel } from "../shared/Panel.tsx";
+import { part } from "../shared/part.ts";
 import { useSession, useStudio } from "../state/studio.ts";
 import { Corruptions } from "./Corruptions.tsx";
 import { DataSet } from "./DataSet.tsx";
 import { DropZone } from "./DropZone.tsx";
 import { ReadingBar } from "./ReadingBar.tsx";
+
+const DataQuestions = part(async () => (await import("./DataQuestions.tsx")).DataQuestions);
 
 interface RoleWords {
   title: string;
@@ -78,6 +81,7 @@ export function DataPanel({ of: role }: { of: DataRole }) {
   const sets = all.filter((one) => one.role === role && one.corruption === null);
   const running = useSession((state) => state.running);
   const reading = useSession((state) => state.reading.some((one) => one.what === role));
+  const asked = useSession((state) => state.questions.some((one) => one.role === role));
   const [name, setName] = useState("");
   const words = wordsOf[role];
   const empty = sets.length === 0 && !reading;
@@ -106,6 +110,11 @@ export function DataPanel({ of: role }: { of: DataRole }) {
       {sets.map((set) => (
         <DataSet key={set.id} set={set} locked={running} />
       ))}
+      {asked && (
+        <Suspense>
+          <DataQuestions role={role} />
+        </Suspense>
+      )}
       <ReadingBar what={role} />
       {!(role === "target" && (reading || running)) && (
         <DropZone

@@ -1,11 +1,14 @@
 // One set of images as it was understood: how many, how split, what was found wrong, and its classes.
 import { ActionIcon, Tooltip } from "@mantine/core";
-import { useState } from "react";
+import { Suspense, useState } from "react";
 import type { DataIssue, DataReport, Split } from "../../session/protocol.ts";
 import { formatCount, plural } from "../shared/format.ts";
 import { Icon } from "../shared/Icon.tsx";
+import { part } from "../shared/part.ts";
 import { useStudio } from "../state/studio.ts";
 import { ClassTable } from "./ClassTable.tsx";
+
+const SetReading = part(async () => (await import("./SetReading.tsx")).SetReading);
 
 const splits: Split[] = ["train", "val", "test"];
 const splitWords: Record<Split, string> = { train: "to train on", val: "to validate", test: "to test" };
@@ -63,6 +66,11 @@ export function DataSet({ set, locked }: { set: DataReport; locked: boolean }) {
           </span>
         )}
       </div>
+      {set.reading && (
+        <Suspense>
+          <SetReading set={set} reading={set.reading} locked={locked} />
+        </Suspense>
+      )}
       {set.role === "target" && set.splitOrigin === "drawn" && (
         <span className="dim">No validation folder: the split was drawn with the recipe's seed.</span>
       )}

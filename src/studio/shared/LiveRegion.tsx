@@ -35,7 +35,12 @@ export function LiveRegion() {
     let spoken = 0;
     return session.subscribe((state) => {
       const turned = state.status !== last.status || state.run.result !== last.run.result;
+      const asked = state.questions.length > last.questions.length ? state.questions.at(-1) : undefined;
       last = state;
+      if (asked) {
+        setWords(`It is asked how ${asked.name} is to be read`);
+        return;
+      }
       if (!turned && (state.status !== "training" || Date.now() - spoken < pause)) return;
       spoken = Date.now();
       setWords(inWords(state));

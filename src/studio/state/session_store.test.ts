@@ -1,11 +1,13 @@
 import { expect, test, vi } from "vitest";
 import { Failure } from "../../failure.ts";
 import type {
+  DataQuestion,
   DataReport,
   DataRole,
   Evaluation,
   GateFrame,
   GateInfo,
+  LayoutReading,
   ModelReport,
   RunResult,
   Session,
@@ -82,6 +84,7 @@ const dataReport = (role: DataRole, name: string): DataReport => ({
   mappable: [],
   ownLabels: 0,
   splitOrigin: "drawn",
+  reading: null,
   issues: [],
   count: 2,
   fingerprint: null,
@@ -248,6 +251,50 @@ test("what the person cancelled is no failure", async () => {
   });
   expect(await store.loadData("ood", "sketches", files("a.zip"), 0)).toBe(false);
   expect(store.getState().failures).toEqual([]);
+});
+
+test("a drop in doubt is asked about, and the answer brings the target and the other domains as OOD sets", async () => {
+  const reading = { layout: "domains", domains: ["photo", "sketch"] } as LayoutReading;
+  const question: DataQuestion = { doubt: "same-classes", readings: [reading] };
+  const asked = new Failure({ code: "bad-data", what: "Domains.", remedy: "Say which.", question });
+  const loaded: unknown[] = [];
+  const { store } = setUp({
+    loadData: async (role, name, _, seed, answers) => {
+      if (!answers?.domain) throw asked;
+      loaded.push([role, name, seed, answers]);
+      return dataReport(role, name);
+    },
+  });
+  expect(await store.loadData("target", "styles", files("styles.zip"), 5)).toBe(false);
+  const { failures, questions } = store.getState();
+  expect(failures).toEqual([]);
+  expect(questions).toMatchObject([{ role: "target", name: "styles", seed: 5, question }]);
+  await store.answerQuestion(questions[0]?.id ?? -1, { layout: "domains", domain: "photo" }, ["sketch"]);
+  expect(loaded).toEqual([
+    ["target", "styles", 5, { layout: "domains", domain: "photo" }],
+    ["ood", "sketch", 5, { layout: "domains", domain: "sketch" }],
+  ]);
+  const { data, sources } = store.getState();
+  expect(store.getState().questions).toEqual([]);
+  expect(data.map(({ id }) => sources[id]?.answers.domain)).toEqual(["photo", "sketch"]);
+});
+
+test("a question is put aside by its person, or by a set that comes in its place", async () => {
+  const question: DataQuestion = { doubt: "nested", readings: [] };
+  let sure = false;
+  const { store } = setUp({
+    loadData: async (role, name) => {
+      if (sure) return dataReport(role, name);
+      throw new Failure({ code: "bad-data", what: "Nested.", remedy: "Say how.", question });
+    },
+  });
+  await store.loadData("target", "one", files("a"), 0);
+  await store.loadData("ood", "two", files("b"), 0);
+  store.dismissQuestion(store.getState().questions[1]?.id ?? -1);
+  expect(store.getState().questions.map(({ name }) => name)).toEqual(["one"]);
+  sure = true;
+  await store.loadData("target", "three", files("c"), 0);
+  expect(store.getState().questions).toEqual([]);
 });
 
 test("open questions wait for the person's answer", async () => {

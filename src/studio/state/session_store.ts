@@ -7,6 +7,8 @@ import type {
   AccuracyPoint,
   BackendChoice,
   CorruptionChoice,
+  DataAnswers,
+  DataQuestion,
   DataReport,
   DataRole,
   DeviceReport,
@@ -46,8 +48,22 @@ export interface Reading {
 export interface SetSource {
   files: SourceFile[];
   seed: number;
+  /** What the person said of how it is to be read. */
+  answers: DataAnswers;
   /** Classes as mapped by hand; null while they are matched by name. */
   mapping: Record<string, string | null> | null;
+}
+
+/** Files that wait for the person to say how they are to be read. */
+export interface AskedData {
+  id: number;
+  role: DataRole;
+  name: string;
+  files: SourceFile[];
+  seed: number;
+  /** What was said of it so far. */
+  answers: DataAnswers;
+  question: DataQuestion;
 }
 
 /** What the page draws of a run, and needs to draw on. */
@@ -120,6 +136,8 @@ export interface StudioState {
   /** Of each loaded set, by its id. */
   sources: Readonly<Record<string, SetSource>>;
   reading: Reading[];
+  /** Drops that only the person can say how to read. */
+  questions: AskedData[];
   status: Status;
   progress: Progress | null;
   notices: string[];
@@ -187,7 +205,19 @@ export interface SessionStore extends StoreApi<StudioState> {
   comesBackFrom(kept: (id: string) => Promise<SavedRun | null>): void;
   dismissLoss(): void;
   loadModel(files: SourceFile[], answers?: ModelAnswers): Promise<boolean>;
-  loadData(role: DataRole, name: string, files: SourceFile[], seed: number): Promise<boolean>;
+  /** False when it failed, or waits for an answer. */
+  loadData(
+    role: DataRole,
+    name: string,
+    files: SourceFile[],
+    seed: number,
+    answers?: DataAnswers,
+  ): Promise<boolean>;
+  /** Loads what was asked about as the person says, and every other domain as an OOD set where that is wished. */
+  answerQuestion(id: number, answers: DataAnswers, others: readonly string[]): Promise<void>;
+  dismissQuestion(id: number): void;
+  /** Reads a loaded set's files in another way. */
+  readOtherwise(setId: string, answers: DataAnswers, others: readonly string[]): Promise<void>;
   /** Fetches the built-in demo and loads all of it; gives the recipe it is tuned to, or null when it failed. */
   loadDemo(seed: number): Promise<Partial<Recipe> | null>;
   /** Adds, replaces or takes away the OOD set made of the target's images; false when it failed. */
@@ -262,6 +292,7 @@ export function createSessionStore(
     data: [],
     sources: {},
     reading: [],
+    questions: [],
     status: "idle",
     progress: null,
     notices: [],
@@ -411,6 +442,29 @@ export function createSessionStore(
     return value;
   }
 
+  /** Whether a question is not about the set that comes under this role and name. */
+  const asksOther =
+    (role: DataRole, name: string) =>
+    (one: AskedData): boolean =>
+      one.role !== role || (role !== "target" && one.name !== name);
+
+  function ask(asked: AskedData): void {
+    const { role, name } = asked;
+    set(({ questions }) => ({ questions: [...questions.filter(asksOther(role, name)), asked] }));
+  }
+
+  /** Loads a set as the person says, and the domains that are not learned as OOD sets of their own. */
+  async function loadWithOthers(
+    { role, name, files, seed, answers: { encoding } }: Omit<AskedData, "id" | "question">,
+    reading: DataAnswers,
+    others: readonly string[],
+  ): Promise<void> {
+    // Another way to read folders leaves the letters of their names as they were read.
+    const answers = encoding === undefined ? reading : { encoding, ...reading };
+    if (!(await actions.loadData(role, name, files, seed, answers))) return;
+    for (const domain of others) await actions.loadData("ood", domain, files, seed, { ...answers, domain });
+  }
+
   /** The engine forgets a run once what it was made of changes, and so does the page. */
   function dropRun(): void {
     forgetImages();
@@ -531,21 +585,49 @@ export function createSessionStore(
       return true;
     },
 
-    async loadData(role, name, files, seed) {
-      const report = await reading(role, name, () => session.loadData(role, name, files, seed));
+    async loadData(role, name, files, seed, answers = {}) {
+      const report = await reading(role, name, async () => {
+        try {
+          return await session.loadData(role, name, files, seed, answers);
+        } catch (error) {
+          const { question } = Failure.from(error).parts;
+          if (!question) throw error;
+          ask({ id: ++lastId, role, name, files, seed, answers, question });
+          return null;
+        }
+      });
       if (report === null) return false;
       dropRun();
+      set(({ questions }) => ({ questions: questions.filter(asksOther(role, name)) }));
       const replaced = (one: DataReport) => one.role === role && (role === "target" || one.name === name);
       set(({ data, sources }) => {
         const kept = data.filter((one) => !replaced(one));
         const ofKept = Object.fromEntries(kept.map(({ id }) => [id, sources[id] as SetSource]));
         return {
           data: [...kept, report],
-          sources: { ...ofKept, [report.id]: { files, seed, mapping: null } },
+          sources: { ...ofKept, [report.id]: { files, seed, answers, mapping: null } },
         };
       });
       if (role === "target") await refreshReports();
       return true;
+    },
+
+    async answerQuestion(id, answers, others) {
+      const asked = get().questions.find((one) => one.id === id);
+      if (!asked) return;
+      actions.dismissQuestion(id);
+      await loadWithOthers(asked, answers, others);
+    },
+
+    dismissQuestion(id) {
+      set(({ questions }) => ({ questions: questions.filter((one) => one.id !== id) }));
+    },
+
+    async readOtherwise(setId, answers, others) {
+      const report = get().data.find((one) => one.id === setId);
+      const source = get().sources[setId];
+      if (report && source)
+        await loadWithOthers({ ...source, role: report.role, name: report.name }, answers, others);
     },
 
     loadDemo(seed) {

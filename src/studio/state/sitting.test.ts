@@ -88,8 +88,9 @@ function page(keep: Keep, locks = originLocks(), overrides: Partial<Session> = {
         table: [],
       } as unknown as ModelReport;
     },
-    loadData: async (role, name, files, seed) => {
-      calls.push(`${role} ${name} ${files.length} ${seed}`);
+    loadData: async (role, name, files, seed, answers = {}) => {
+      const said = Object.keys(answers).length > 0 ? ` ${JSON.stringify(answers)}` : "";
+      calls.push(`${role} ${name} ${files.length} ${seed}${said}`);
       return {
         ...{ id: `set-${++ids}`, role, name, classes: [{ name: "cat", counts: {}, mapsTo: null }] },
         ...{ count: 1, fingerprint: `${role}-${name}` },
@@ -154,7 +155,7 @@ test("model, images, mapping and the run that ended come back on the next visit"
   await first.sitting.begin();
   await first.store.loadModel(file("vit/config.json"), {});
   await first.store.loadData("target", "pets", file("pets/cat/1.png"), 7);
-  await first.store.loadData("ood", "sketches", file("sketches/cat/1.png"), 7);
+  await first.store.loadData("ood", "sketches", file("sketches/cat/1.png"), 7, { layout: "leaves" });
   await first.store.mapClass(first.store.getState().data[1]?.id ?? "", "cat", "dog");
   await first.runner.start({ ...defaultRecipe, method: "lora" }, 1);
   await eventually(async () => expect(await keep.stateIds()).toHaveLength(1));
@@ -166,7 +167,7 @@ test("model, images, mapping and the run that ended come back on the next visit"
     "open auto",
     "model vit/config.json vit/config.json",
     "target pets 1 7",
-    "ood sketches 1 7",
+    'ood sketches 1 7 {"layout":"leaves"}',
     'map {"cat":"dog"}',
     "restore lora",
   ]);

@@ -2,8 +2,15 @@
 // comes, and put back when the page opens again. A run under way is saved every so often, and can be gone on with.
 import { createStore, type StoreApi } from "zustand/vanilla";
 import { Failure } from "../../failure.ts";
+import { filesPart } from "../../fingerprint.ts";
 import type { Keep, KeptState, KeptThing, Sitting } from "../../session/keep.ts";
-import type { BackendChoice, ModelAnswers, SavedRun, SourceFile } from "../../session/protocol.ts";
+import type {
+  BackendChoice,
+  DataAnswers,
+  ModelAnswers,
+  SavedRun,
+  SourceFile,
+} from "../../session/protocol.ts";
 import { recipeSchema } from "../../session/recipe.ts";
 import type { RecipeStore } from "./recipe_store.ts";
 import type { Row, Runner, Unfinished } from "./runner.ts";
@@ -82,8 +89,13 @@ export function createSitting(
     const sets: Sitting["sets"] = [];
     for (const { id, role, name, fingerprint } of data) {
       const source = sources[id];
-      const pack = source && (await packed(fingerprint, `The images of ${name}`, source.files));
-      if (source && pack) sets.push({ pack, role, name, seed: source.seed, mapping: source.mapping });
+      const pack =
+        source &&
+        (await packed(fingerprint && filesPart(fingerprint), `The images of ${name}`, source.files));
+      if (source && pack) {
+        const { seed, answers, mapping } = source;
+        sets.push({ pack, role, name, seed, answers, mapping });
+      }
     }
     return {
       version: 1,
@@ -244,14 +256,14 @@ export function createSitting(
       if (!files) missing(`The model ${name}`);
       else await session.loadModel(files, (answers ?? undefined) as ModelAnswers | undefined);
     }
-    for (const { pack, role, name, seed, mapping } of sitting.sets) {
+    for (const { pack, role, name, seed, answers, mapping } of sitting.sets) {
       const there = session
         .getState()
         .data.some((set) => set.role === role && (role === "target" || set.name === name));
       if (there) continue;
       const files = await kept.unpack(pack);
       if (!files) missing(`The images of ${name}`);
-      else if ((await session.loadData(role, name, files, seed)) && mapping) {
+      else if ((await session.loadData(role, name, files, seed, answers as DataAnswers)) && mapping) {
         const set = session.getState().data.find((one) => one.role === role && one.name === name);
         if (set) await session.mapClasses(set.id, mapping);
       }
