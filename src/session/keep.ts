@@ -1,22 +1,20 @@
 // What the page keeps for its next visit, in the browser's own database: every run's record and details, the tensors of
 // the last runs, and what lay on the table (model, images, the run under way). A file or a run is one entry of the
-// database, written whole or not at all. Nothing here leaves the machine.
-import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+// database, written whole or not at all, with its version and its checksum. What cannot be read is set aside, and gone
+// only when the person deletes it. Nothing here leaves the machine.
+import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB, type StoreNames } from "idb";
 import { z } from "zod";
+import { checksumOf } from "../checksum.ts";
 import { Failure } from "../failure.ts";
 import type { AccuracyPoint, GateFrame, GateInfo, SavedRun, SourceFile, StepReport } from "./protocol.ts";
-import {
-  type RunDetails,
-  type RunRecord,
-  restoreRecords,
-  runDetailsSchema,
-  runRecordSchema,
-} from "./run_record.ts";
+import { type RunDetails, type RunRecord, runDetailsSchema, runRecordSchema } from "./run_record.ts";
 import { frameSchema, gateSchema, savedRunSchema } from "./saved_run.ts";
 
 /** Several files as one: their paths and sizes, and their bytes one after the other. */
 const packSchema = z.object({
   id: z.string(),
+  /** What it is, for a list. */
+  name: z.string().default("Files"),
   files: z.array(z.object({ path: z.string(), size: z.int().min(0) })).max(1_000_000),
   blob: z.instanceof(Blob),
 });
@@ -44,19 +42,23 @@ export interface KeptState {
   saved: SavedRun;
   history: RunHistory;
 }
-const stateSchema = z
-  .object({
-    id: z.string(),
-    name: z.string(),
-    saved: savedRunSchema,
-    history: historySchema,
-  })
-  .refine(({ id, saved }) => saved.id === id);
-
 /** Runs were saved without an id once; it is the one that they were kept under. */
-function withId(stored: (KeptState & { saved: { id?: string } }) | undefined): unknown {
-  return stored?.saved && { ...stored, saved: { ...stored.saved, id: stored.saved.id ?? stored.id } };
+const savedById = z.looseObject({ id: z.string(), saved: z.looseObject({ id: z.string().optional() }) });
+function withId(stored: unknown): unknown {
+  const { data } = savedById.safeParse(stored);
+  return data ? { ...data, saved: { ...data.saved, id: data.saved.id ?? data.id } } : stored;
 }
+const stateSchema = z.preprocess(
+  withId,
+  z
+    .object({
+      id: z.string(),
+      name: z.string(),
+      saved: savedRunSchema,
+      history: historySchema,
+    })
+    .refine(({ id, saved }) => saved.id === id),
+);
 
 const entrySchema = z.object({ name: z.string(), recipe: z.record(z.string(), z.unknown()) });
 /** What lies on the table. Files are named by the fingerprint they are packed under. */
@@ -110,23 +112,54 @@ export type Sitting = z.infer<typeof sittingSchema>;
 /** One line of what is kept and how large it is. */
 export interface KeptThing {
   kind: "model" | "images" | "state" | "runs";
+  /** Of the entry; null for many of them. */
+  id: string | null;
   name: string;
   bytes: number;
 }
+
+const roomNames = ["runs", "details", "states", "packs", "sitting"] as const;
+type RoomName = (typeof roomNames)[number];
+
+/** An entry that could not be read, as it was found. */
+export interface SetAside {
+  /** Where it lies now. */
+  key: string;
+  room: RoomName;
+  name: string;
+  /** Half a sentence. */
+  why: string;
+  when: number;
+  bytes: number;
+}
+const asideSchema = z.object({
+  room: z.enum(roomNames),
+  name: z.string(),
+  why: z.string(),
+  when: z.number(),
+  /** Packs that it may have named. */
+  holds: z.array(z.string()),
+  value: z.unknown(),
+});
 
 interface Rooms extends DBSchema {
   runs: { key: string; value: RunRecord };
   details: { key: string; value: RunDetails };
   states: { key: string; value: KeptState & { when: number; bytes: number } };
   packs: { key: string; value: z.infer<typeof packSchema> };
+  /** What lies on the table under "now", whose page writes it under "owner", and what was set aside under "aside/…". */
   sitting: { key: string; value: unknown };
 }
 
 export interface Keep {
+  /** Makes this page the one that writes the table and its runs: what another still wants to write is refused. */
+  claim(): Promise<void>;
   runs(): Promise<{ runs: RunRecord[]; problems: string[] }>;
   details(id: string): Promise<RunDetails | null>;
   /** Writes a record, and its details where they are given. */
   putRun(record: RunRecord, details?: RunDetails): Promise<void>;
+  /** Changes a record as it stands now, whoever wrote it; gives it, or null where it is gone. */
+  changeRun(id: string, changes: Partial<RunRecord>): Promise<RunRecord | null>;
   removeRuns(ids: readonly string[]): Promise<void>;
   /** A run with its tensors; null where it is not kept (any more) or broken. */
   state(id: string): Promise<KeptState | null>;
@@ -140,11 +173,17 @@ export interface Keep {
   removeState(id: string): Promise<void>;
   /** Keeps files under an id, unless they are there. @throws Failure with a sentence where they do not fit */
   pack(id: string, name: string, files: readonly SourceFile[]): Promise<void>;
+  /** Files as they were kept; null where they are not, or no longer to the last bit. */
   unpack(id: string): Promise<SourceFile[] | null>;
   sitting(): Promise<Sitting | null>;
   /** Says what lies on the table; files that no longer do are let go. */
   putSitting(sitting: Sitting): Promise<void>;
   things(): Promise<KeptThing[]>;
+  /** What could not be read and was set aside, the newest first. */
+  aside(): Promise<SetAside[]>;
+  /** The entry itself as it was found, with files that it may have named; null where it is gone. */
+  takeAside(key: string): Promise<{ value: unknown; packs: unknown[] } | null>;
+  removeAside(key: string): Promise<void>;
   /** Forgets everything. */
   clear(): Promise<void>;
 }
@@ -164,10 +203,29 @@ function noRoom(what: string, bytes: number, room: number | null): Failure {
   });
 }
 
+/** What a page is told that writes after another took the table over. */
+const takenOver = () =>
+  new Failure({
+    code: "state",
+    what: "Selora was taken over by another tab, so that nothing more is kept from this one.",
+    remedy: "Export what should stay, or reload this tab.",
+  });
+
+const closed = (what: string, cause: unknown) =>
+  new Failure(
+    {
+      code: "state",
+      what: `${what} cannot be kept: the browser closed what this page keeps, as it does when its data is cleared or a newer Selora is opened.`,
+      remedy: "Export what should stay, and reload this tab.",
+    },
+    { cause },
+  );
+
 /** Turns what a database throws into a sentence. */
 function refusal(error: unknown, what: string, bytes: number): Failure {
   if (error instanceof Failure) return error;
   if (error instanceof DOMException && error.name === "QuotaExceededError") return noRoom(what, bytes, null);
+  if (error instanceof DOMException && error.name === "InvalidStateError") return closed(what, error);
   return new Failure(
     {
       code: "state",
@@ -184,78 +242,293 @@ async function room(): Promise<number | null> {
   return Math.max(0, estimate.quota - (estimate.usage ?? 0)) * SHARE_OF_ROOM;
 }
 
-/**
- * Opens the database, making it where there is none.
- * @throws Failure where the browser keeps nothing for this page (private windows of some browsers)
- */
-export async function openKeep(database = "selora"): Promise<Keep> {
-  let db: IDBPDatabase<Rooms>;
+// Entries. ------------------------------------------------------------------------------------------------------
+
+/** Of every entry, beside the version of what is in it. Entries of format 1 have neither this nor a sum. */
+const FORMAT = 2;
+
+/** An entry with its format and a checksum over all of it. */
+async function sealed<T extends object>(value: T): Promise<T & { sum: string }> {
+  const entry = { ...value, format: FORMAT };
+  return { ...entry, sum: await checksumOf(entry) };
+}
+
+const versionsSchema = z.object({
+  format: z.number().default(1),
+  version: z.number().default(1),
+  saved: z.object({ version: z.number() }).optional().catch(undefined),
+});
+
+/** What an entry holds, or why it is not believed. */
+async function opened<T>(raw: unknown, schema: z.ZodType<T>): Promise<{ value: T } | { why: string }> {
+  const versions = versionsSchema.safeParse(raw);
+  if (!versions.success) return { why: "it is no entry of this page" };
+  const { format, version, saved } = versions.data;
+  if (format > FORMAT || version > 1 || (saved?.version ?? 1) > 1)
+    return { why: "a newer Selora kept it, in a form that this one does not know" };
+  const { sum, ...entry } = raw as { sum?: unknown; format?: unknown };
+  if (sum !== undefined || entry.format !== undefined) {
+    const now = await checksumOf(entry).catch(() => null);
+    if (now === null) return { why: "its bytes can no longer be read" };
+    if (now !== sum) return { why: "it is damaged: its checksum is not the one it was kept with" };
+  }
+  const parsed = schema.safeParse(entry);
+  if (parsed.success) return { value: parsed.data };
+  const issue = parsed.error.issues[0];
+  return { why: `${issue?.path.join(".") || "entry"}: ${issue?.message ?? "broken"}` };
+}
+
+const sumOf = (raw: unknown) => (raw as { sum?: unknown } | null | undefined)?.sum;
+const words: Record<RoomName, string> = {
+  runs: "The run",
+  details: "The curves of a run",
+  states: "The weights of the run",
+  packs: "Files that were loaded:",
+  sitting: "What lay on the table",
+};
+/** What an entry calls itself, however broken. */
+function nameOf(room: RoomName, raw: unknown): string {
+  const called = z.object({ name: z.string().min(1) }).safeParse(raw);
+  const own = called.success ? ` "${called.data.name.slice(0, 60)}"` : "";
+  return room === "details" || room === "sitting" ? words[room] : `${words[room]}${own || " without a name"}`;
+}
+
+/** Bytes of the Blobs and arrays in a value, and of its text, about. */
+function sizeOf(value: unknown): number {
+  if (value instanceof Blob) return value.size;
+  if (ArrayBuffer.isView(value)) return value.byteLength;
+  if (typeof value !== "object" || value === null) return String(value).length;
+  return Object.entries(value).reduce((sum, [key, one]) => sum + key.length + sizeOf(one), 0);
+}
+
+const ASIDE = "aside/";
+const asideKeys = () => IDBKeyRange.bound(ASIDE, `${ASIDE}\uffff`);
+
+/** Milliseconds that a browser has to open its database. */
+const PATIENCE = 10_000;
+
+/** Opens the database, of whatever version it is; rejects when it does not answer. */
+async function openRooms(name: string): Promise<IDBPDatabase<Rooms>> {
+  const open = async () => {
+    try {
+      return await openDB<Rooms>(name, 1, {
+        // A newer Selora in another tab is not kept waiting.
+        blocking: (_, __, event) => (event.target as IDBDatabase).close(),
+        upgrade(fresh) {
+          for (const store of ["runs", "details", "states", "packs"] as const)
+            fresh.createObjectStore(store, { keyPath: "id" });
+          fresh.createObjectStore("sitting");
+        },
+      });
+    } catch (error) {
+      if (!(error instanceof DOMException) || error.name !== "VersionError") throw error;
+      // A newer Selora made it; its entries are looked at one by one.
+      return await openDB<Rooms>(name);
+    }
+  };
+  const opening = open();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("The database does not answer.")), PATIENCE);
+  });
   try {
-    db = await openDB<Rooms>(database, 1, {
-      upgrade(fresh) {
-        for (const store of ["runs", "details", "states", "packs"] as const)
-          fresh.createObjectStore(store, { keyPath: "id" });
-        fresh.createObjectStore("sitting");
-      },
+    const db = await Promise.race([opening, late]);
+    if (roomNames.every((room) => db.objectStoreNames.contains(room))) return db;
+    db.close();
+    throw new Failure({
+      code: "state",
+      what: "What is kept here was kept by a newer Selora, and this one cannot add to it, so runs and files are gone after a reload.",
+      remedy: "Reload the page for the newer one; nothing of it was touched.",
     });
   } catch (error) {
+    opening.then((db) => db.close()).catch(() => {});
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Opens the database, making it where there is none.
+ * @throws Failure where the browser keeps nothing for this page (private windows of some browsers), or does not answer
+ */
+export async function openKeep(database = "selora"): Promise<Keep> {
+  const db = await openRooms(database).catch((error: unknown) => {
+    if (error instanceof Failure) throw error;
     throw new Failure(
       {
         code: "state",
         what: "This browser keeps nothing for the page, so runs and files are gone after a reload.",
-        remedy: "Leave private browsing, or allow this page to store data.",
+        remedy:
+          "Export what should stay. To keep it here, leave private browsing, or allow this page to store data.",
       },
       { cause: error },
     );
+  });
+  const token = `${Date.now()}-${Math.random()}`;
+  let claimed = false;
+  /** Entries that cannot be read and could not be moved either, by room and id: nothing is written over them. */
+  const stuck = new Map<string, SetAside>();
+  const isStuck = (room: RoomName, id: string) => stuck.has(`${room}/${id}`);
+  const leave = (room: RoomName, id: string, found: unknown, why: string) => {
+    const key = `${room}/${id}`;
+    const known = { name: nameOf(room, found), why, when: Date.now(), bytes: sizeOf(found) };
+    stuck.set(key, { key, room, ...known });
+  };
+
+  type Writing = IDBPTransaction<Rooms, StoreNames<Rooms>[], "readwrite">;
+  /** One transaction over some rooms, which is refused once another page has claimed the table. */
+  async function write(
+    rooms: readonly RoomName[],
+    work: (write: Writing) => Promise<unknown>,
+  ): Promise<void> {
+    const writing = db.transaction([...new Set([...rooms, "sitting" as const])], "readwrite");
+    const done = writing.done.catch((error: unknown) => {
+      throw writing.error ?? error;
+    });
+    done.catch(() => {});
+    if (claimed && (await writing.objectStore("sitting").get("owner")) !== token) {
+      writing.abort();
+      throw takenOver();
+    }
+    try {
+      await work(writing);
+    } catch (error) {
+      try {
+        writing.abort();
+      } catch {
+        // It has ended by itself.
+      }
+      throw error;
+    }
+    await done;
+  }
+
+  /** Moves an entry out of the way, as it is now; nothing of it is lost when that fails. */
+  async function setAside(room: RoomName, id: string, found: unknown, why: string): Promise<void> {
+    try {
+      const moving = db.transaction([...new Set([room, "sitting", "packs"] as const)], "readwrite");
+      const value = await moving.objectStore(room).get(id);
+      // Another tab may have been faster.
+      if (value !== undefined && sumOf(value) === sumOf(found)) {
+        const holds = room === "sitting" ? await moving.objectStore("packs").getAllKeys() : [];
+        const entry = { room, name: nameOf(room, value), why, when: Date.now(), holds, value };
+        const key = `${ASIDE}${room}/${id}/${entry.when}-${Math.random().toString(36).slice(2, 8)}`;
+        await moving.objectStore("sitting").put(entry, key);
+        await moving.objectStore(room).delete(id);
+      }
+      await moving.done;
+    } catch {
+      leave(room, id, found, why);
+    }
+  }
+
+  /** An entry that can be believed; null where there is none, or it was set aside. */
+  async function read<T>(room: RoomName, id: string, schema: z.ZodType<T>): Promise<T | null> {
+    const raw: unknown = await db.get(room, id).catch(() => {
+      leave(room, id, null, "the browser cannot read it from the disk");
+    });
+    if (raw === undefined) return null;
+    const entry = await opened(raw, schema);
+    if ("value" in entry) return entry.value;
+    await setAside(room, id, raw, entry.why);
+    return null;
   }
 
   const bytesOfState = ({ saved, history }: Omit<KeptState, "id">) =>
     saved.snapshot.size + history.frames.length * (13 * (history.frames[0]?.open.length ?? 0) + 100);
 
   async function letGo(limit: number, but: string): Promise<void> {
-    const all = await db.getAll("states");
+    const all = (await db.getAll("states")).filter((one) => {
+      const { data } = versionsSchema.safeParse(one);
+      // What a newer Selora kept is not this one's to let go of.
+      return data !== undefined && data.format <= FORMAT && !isStuck("states", one.id) && one.bytes >= 0;
+    });
     let total = all.reduce((sum, { bytes }) => sum + bytes, 0);
     for (const one of all.sort((a, b) => a.when - b.when)) {
       if (total <= limit) return;
       if (one.id === but) continue;
-      await db.delete("states", one.id);
+      await write(["states"], (writing) => writing.objectStore("states").delete(one.id));
       total -= one.bytes;
     }
   }
 
   return {
+    async claim() {
+      await db.put("sitting", token, "owner");
+      claimed = true;
+    },
+
     async runs() {
-      const { runs, problems } = restoreRecords(await db.getAll("runs"));
+      const runs: RunRecord[] = [];
+      const problems: string[] = [];
+      // All of them at once, unless one of them cannot even be fetched.
+      const all: unknown[] = await db.getAll("runs").catch(async () => {
+        const ids = await db.getAllKeys("runs");
+        return Promise.all(ids.map((id) => db.get("runs", id).catch(() => ({ id, format: "lost" }))));
+      });
+      const took = await Promise.all(
+        all.map(async (raw) => {
+          const { id } = raw as { id: string };
+          return { id, raw, entry: await opened(raw, runRecordSchema) };
+        }),
+      );
+      for (const { id, raw, entry } of took) {
+        if ("value" in entry) {
+          runs.push(entry.value);
+          continue;
+        }
+        problems.push(
+          `${nameOf("runs", raw)} cannot be read (${entry.why}). It is not deleted, only set aside.`,
+        );
+        await setAside("runs", id, raw, entry.why);
+      }
       return { runs: runs.sort((a, b) => b.when - a.when), problems };
     },
 
-    async details(id) {
-      const parsed = runDetailsSchema.safeParse(await db.get("details", id));
-      return parsed.success ? parsed.data : null;
-    },
+    details: (id) => read("details", id, runDetailsSchema),
 
     async putRun(record, details) {
       try {
-        const write = db.transaction(["runs", "details"], "readwrite");
-        await write.objectStore("runs").put(runRecordSchema.parse(record));
-        if (details) await write.objectStore("details").put(runDetailsSchema.parse(details));
-        await write.done;
+        const entry = await sealed(runRecordSchema.parse(record));
+        const beside = details && (await sealed(runDetailsSchema.parse(details)));
+        await write(["runs", "details"], async (writing) => {
+          await writing.objectStore("runs").put(entry);
+          if (beside) await writing.objectStore("details").put(beside);
+        });
       } catch (error) {
         throw refusal(error, `The run "${record.name}"`, 100_000);
       }
     },
 
-    async removeRuns(ids) {
-      const write = db.transaction(["runs", "details", "states"], "readwrite");
-      for (const id of ids)
-        for (const store of ["runs", "details", "states"] as const) await write.objectStore(store).delete(id);
-      await write.done;
+    async changeRun(id, changes) {
+      try {
+        for (;;) {
+          const found: unknown = await db.get("runs", id);
+          const before = found === undefined ? null : await opened(found, runRecordSchema);
+          if (!before || "why" in before) return null;
+          const record = runRecordSchema.parse({ ...before.value, ...changes });
+          const entry = await sealed(record);
+          const writing = db.transaction("runs", "readwrite");
+          // Not over what another tab wrote meanwhile.
+          const same = sumOf(await writing.store.get(id)) === sumOf(found);
+          if (same) await writing.store.put(entry);
+          await writing.done;
+          if (same) return record;
+        }
+      } catch (error) {
+        throw refusal(error, "The change of the run", 100_000);
+      }
     },
 
-    async state(id) {
-      const parsed = stateSchema.safeParse(withId(await db.get("states", id)));
-      return parsed.success ? (parsed.data as unknown as KeptState) : null;
+    async removeRuns(ids) {
+      const rooms = ["runs", "details", "states"] as const;
+      const removing = db.transaction(rooms, "readwrite");
+      for (const id of ids) for (const store of rooms) await removing.objectStore(store).delete(id);
+      await removing.done;
     },
+
+    state: async (id) => (await read("states", id, stateSchema)) as unknown as KeptState | null,
 
     stateIds: () => db.getAllKeys("states"),
 
@@ -272,10 +545,11 @@ export async function openKeep(database = "selora"): Promise<Keep> {
           left = await room();
         }
         if (bytes > STATES_LIMIT || (left !== null && bytes > left)) throw noRoom(what, bytes, left);
-        const write = db.transaction("states", "readwrite");
-        const there = await write.store.get(id);
-        if (!there?.saved?.result) await write.store.put({ ...state, id, when: Date.now(), bytes });
-        await write.done;
+        const entry = await sealed({ ...state, id, when: Date.now(), bytes });
+        await write(["states"], async (writing) => {
+          const states = writing.objectStore("states");
+          if (!(await states.get(id))?.saved?.result) await states.put(entry);
+        });
       } catch (error) {
         throw refusal(error, what, bytes);
       }
@@ -291,66 +565,118 @@ export async function openKeep(database = "selora"): Promise<Keep> {
       try {
         const left = await room();
         if (left !== null && bytes > left) throw noRoom(name, bytes, left);
-        await db.put("packs", {
+        const entry = await sealed({
           id,
+          name: name.slice(0, 200),
           files: files.map(({ path, blob }) => ({ path, size: blob.size })),
           blob: new Blob(files.map(({ blob }) => blob)),
         });
+        await write(["packs"], (writing) => writing.objectStore("packs").put(entry));
       } catch (error) {
         throw refusal(error, name, bytes);
       }
     },
 
     async unpack(id) {
-      const parsed = packSchema.safeParse(await db.get("packs", id));
-      if (!parsed.success) return null;
-      const { files, blob } = parsed.data;
-      if (files.reduce((sum, { size }) => sum + size, 0) !== blob.size) return null;
+      const pack = await read(
+        "packs",
+        id,
+        packSchema.refine(({ files, blob }) => files.reduce((sum, { size }) => sum + size, 0) === blob.size, {
+          message: "files and bytes do not fit together",
+        }),
+      );
       let at = 0;
-      return files.map(({ path, size }) => {
-        at += size;
-        return { path, blob: blob.slice(at - size, at) };
+      return (
+        pack?.files.map(({ path, size }) => {
+          at += size;
+          return { path, blob: pack.blob.slice(at - size, at) };
+        }) ?? null
+      );
+    },
+
+    sitting: () => read("sitting", "now", sittingSchema),
+
+    async putSitting(sitting) {
+      const entry = await sealed(sittingSchema.parse(sitting));
+      if (isStuck("sitting", "now"))
+        throw new Failure({
+          code: "state",
+          what: "What lay on the table before cannot be read, and there is no room to set it aside, so that nothing is written over it.",
+          remedy: "Go on as you are; only a reload would lose it. Forgetting older things makes room.",
+        });
+      await write(["packs"], async (writing) => {
+        const [table, packs] = [writing.objectStore("sitting"), writing.objectStore("packs")];
+        await table.put(entry, "now");
+        const named = new Set([sitting.model?.pack, ...sitting.sets.map(({ pack }) => pack)]);
+        for (const one of await table.getAll(asideKeys()))
+          for (const pack of asideSchema.safeParse(one).data?.holds ?? []) named.add(pack);
+        for (const id of await packs.getAllKeys())
+          if (!named.has(id) && !isStuck("packs", id)) await packs.delete(id);
       });
     },
 
-    async sitting() {
-      const parsed = sittingSchema.safeParse(await db.get("sitting", "now"));
-      return parsed.success ? parsed.data : null;
-    },
-
-    async putSitting(sitting) {
-      const write = db.transaction(["sitting", "packs"], "readwrite");
-      await write.objectStore("sitting").put(sittingSchema.parse(sitting), "now");
-      const named = new Set([sitting.model?.pack, ...sitting.sets.map(({ pack }) => pack)]);
-      for (const id of await write.objectStore("packs").getAllKeys())
-        if (!named.has(id)) await write.objectStore("packs").delete(id);
-      await write.done;
-    },
-
     async things() {
-      const sitting = sittingSchema.safeParse(await db.get("sitting", "now")).data ?? null;
+      const { value } = await opened(await db.get("sitting", "now"), sittingSchema).then((entry) =>
+        "value" in entry ? entry : { value: null },
+      );
       const things: KeptThing[] = [];
-      const nameOf = (id: string) => sitting?.sets.find(({ pack }) => pack === id)?.name ?? "Images";
-      for (const pack of await db.getAll("packs")) {
-        const model = pack.id === sitting?.model?.pack;
+      for (const { id, name, blob } of await db.getAll("packs")) {
+        const model = id === value?.model?.pack;
+        const known = model ? value?.model?.name : value?.sets.find(({ pack }) => pack === id)?.name;
         things.push({
           kind: model ? "model" : "images",
-          name: model ? (sitting?.model?.name ?? "Model") : nameOf(pack.id),
-          bytes: pack.blob.size,
+          id,
+          name: known ?? name ?? "Files",
+          bytes: blob?.size ?? 0,
         });
       }
-      for (const { name, bytes } of await db.getAll("states")) things.push({ kind: "state", name, bytes });
+      for (const { id, name, bytes } of await db.getAll("states"))
+        things.push({ kind: "state", id, name: String(name), bytes: Number(bytes) || 0 });
       const [records, details] = [await db.getAll("runs"), await db.getAll("details")];
       const text = JSON.stringify(records).length + JSON.stringify(details).length;
-      if (records.length > 0) things.push({ kind: "runs", name: `${records.length} kept runs`, bytes: text });
+      if (records.length > 0)
+        things.push({ kind: "runs", id: null, name: `${records.length} kept runs`, bytes: text });
       return things;
     },
 
+    async aside() {
+      const all: SetAside[] = [];
+      for (const key of await db.getAllKeys("sitting", asideKeys())) {
+        const { data } = asideSchema.safeParse(await db.get("sitting", key));
+        const { room, name, why, when } = data ?? {
+          ...{ room: "sitting" as const, name: "Something", why: "it is no entry of this page", when: 0 },
+        };
+        all.push({ key, room, name, why, when, bytes: sizeOf(data?.value) });
+      }
+      return [...all, ...stuck.values()].sort((a, b) => b.when - a.when);
+    },
+
+    async takeAside(key) {
+      const still = stuck.get(key);
+      if (still) {
+        const value: unknown = await db.get(still.room, key.slice(still.room.length + 1));
+        return value === undefined ? null : { value, packs: [] };
+      }
+      const entry: unknown = await db.get("sitting", key);
+      if (entry === undefined) return null;
+      const { data } = asideSchema.safeParse(entry);
+      const packs = await Promise.all((data?.holds ?? []).map((id): Promise<unknown> => db.get("packs", id)));
+      return { value: data ? data.value : entry, packs: packs.filter((pack) => pack !== undefined) };
+    },
+
+    async removeAside(key) {
+      const still = stuck.get(key);
+      if (still) await db.delete(still.room, key.slice(still.room.length + 1));
+      else if (key.startsWith(ASIDE)) await db.delete("sitting", key);
+      stuck.delete(key);
+    },
+
     async clear() {
-      const stores = ["runs", "details", "states", "packs", "sitting"] as const;
-      const write = db.transaction(stores, "readwrite");
-      for (const store of stores) await write.objectStore(store).clear();
-      await write.done;
+      await write(roomNames, async (writing) => {
+        for (const store of roomNames) await writing.objectStore(store).clear();
+        if (claimed) await writing.objectStore("sitting").put(token, "owner");
+      });
+      stuck.clear();
     },
   };
 }

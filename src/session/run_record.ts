@@ -1,7 +1,7 @@
 // What is kept of every run, for good: its recipe, what it was made on and what it came to (the record), and its curves
 // and gates (the details), read only when they are looked at. Plain JSON, so that a download and a report hold the same.
-// What comes back from storage is believed in nothing until it is checked: a broken record is left out with a sentence
-// and costs no other.
+// What comes back from storage is believed in nothing until it is checked (keep.ts): a broken record is set aside and
+// costs no other.
 import { z } from "zod";
 import type {
   AccuracyPoint,
@@ -196,25 +196,6 @@ export function detailsOf(
     },
     path: [...path],
   };
-}
-
-/** Records out of storage: those that are whole, and a sentence on each that is not. */
-export function restoreRecords(stored: readonly unknown[]): { runs: RunRecord[]; problems: string[] } {
-  const runs: RunRecord[] = [];
-  const problems: string[] = [];
-  for (const one of stored) {
-    const parsed = runRecordSchema.safeParse(one);
-    if (parsed.success) {
-      runs.push(parsed.data);
-      continue;
-    }
-    const called = z.object({ name: z.string() }).safeParse(one);
-    const issue = parsed.error.issues[0];
-    problems.push(
-      `The kept run ${called.success ? `"${called.data.name.slice(0, 60)}"` : "without a name"} cannot be read (${issue?.path.join(".") || "record"}: ${issue?.message ?? "broken"}) and is left out.`,
-    );
-  }
-  return { runs, problems };
 }
 
 /** Settings in which recipes differ, in the recipe's order. */
