@@ -158,6 +158,8 @@ export interface Keep {
   details(id: string): Promise<RunDetails | null>;
   /** Writes a record, and its details where they are given. */
   putRun(record: RunRecord, details?: RunDetails): Promise<void>;
+  /** Writes details of a run that is kept. */
+  putDetails(details: RunDetails): Promise<void>;
   /** Changes a record as it stands now, whoever wrote it; gives it, or null where it is gone. */
   changeRun(id: string, changes: Partial<RunRecord>): Promise<RunRecord | null>;
   removeRuns(ids: readonly string[]): Promise<void>;
@@ -498,6 +500,19 @@ export async function openKeep(database = "selora"): Promise<Keep> {
         });
       } catch (error) {
         throw refusal(error, `The run "${record.name}"`, 100_000);
+      }
+    },
+
+    async putDetails(details) {
+      try {
+        const entry = await sealed(runDetailsSchema.parse(details));
+        await write(["runs", "details"], async (writing) => {
+          // A run that another tab deleted does not come back in part.
+          if ((await writing.objectStore("runs").getKey(entry.id)) === undefined) return;
+          await writing.objectStore("details").put(entry);
+        });
+      } catch (error) {
+        throw refusal(error, "What was measured of the run", 100_000);
       }
     },
 

@@ -11,6 +11,7 @@ import { Input } from "./input/Input.tsx";
 import { Boundary } from "./shared/Boundary.tsx";
 import { DropRunDialog } from "./shared/DropRunDialog.tsx";
 import { Failures } from "./shared/Failures.tsx";
+import { Kept } from "./shared/Kept.tsx";
 import { LiveRegion } from "./shared/LiveRegion.tsx";
 import { fetchPartsWhenIdle, part } from "./shared/part.ts";
 import { openGates } from "./state/session_store.ts";
@@ -23,13 +24,15 @@ const Compare = memo(part(async () => (await import("./compare/Compare.tsx")).Co
 const ReportPanel = part(async () => (await import("./compare/ReportPanel.tsx")).ReportPanel);
 const Runs = memo(part(async () => (await import("./runs/Runs.tsx")).Runs));
 const Unfinished = part(async () => (await import("./shared/Unfinished.tsx")).Unfinished);
+const Elsewhere = part(async () => (await import("./elsewhere/Elsewhere.tsx")).Elsewhere);
 const Benchmark = part(async () => (await import("./benchmark/Benchmark.tsx")).Benchmark);
 
-const columns = [
+const own = [
   { id: "input", title: "Input", label: "What goes in", Content: Input },
   { id: "watch", title: "Watch", label: "What happens", Content: WatchColumn },
   { id: "results", title: "Results", label: "What came out", Content: ResultsColumn },
 ];
+const others = [{ id: "input", title: "Other tab", label: "Another tab", Content: Elsewhere }];
 
 export function App() {
   const narrow = useMediaQuery("(max-width: 859px)", undefined, { getInitialValueInEffect: false });
@@ -37,8 +40,10 @@ export function App() {
   const main = useRef<HTMLElement>(null);
   // The engine's script comes first: without it nothing can be done.
   const engine = useSession((state) => state.device !== null);
-  useEffect(() => (engine ? fetchPartsWhenIdle() : undefined), [engine]);
   const unfinished = useSitting((state) => state.unfinished);
+  const elsewhere = useSitting((state) => state.status === "elsewhere");
+  const columns = elsewhere ? others : own;
+  useEffect(() => (engine || elsewhere ? fetchPartsWhenIdle() : undefined), [engine, elsewhere]);
   const [view, turnToView] = useView();
   const measuring = view === "benchmark";
   // Kept runs take the place of the columns: a tab where there are tabs, else by the header's button.
@@ -52,11 +57,13 @@ export function App() {
     <div className="studio">
       <Header
         benchmark={measuring}
+        elsewhere={elsewhere}
         onBenchmark={() => turnToView("benchmark")}
         runs={runs}
         onRuns={narrow ? null : () => turnToView(runs ? "studio" : "runs")}
       />
-      {!measuring && <RunStrip />}
+      {!measuring && !elsewhere && <RunStrip />}
+      {!measuring && <Kept what="run" />}
       {narrow && (
         <nav className="tabs" hidden={measuring} aria-label="Parts of the page">
           <Tabs id="studio" value={runs ? "runs" : tab} onChange={turnTo}>
@@ -84,7 +91,7 @@ export function App() {
           <Unfinished unfinished={unfinished} />
         </Suspense>
       )}
-      <main className={runs ? "columns one" : "columns"} ref={main} hidden={measuring}>
+      <main className={runs || elsewhere ? "columns one" : "columns"} ref={main} hidden={measuring}>
         {runs && (
           <section
             className="column"

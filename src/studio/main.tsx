@@ -11,12 +11,14 @@ import { openKeep } from "../session/keep.ts";
 import { connectLibrary } from "../session/library_client.ts";
 import { App } from "./App.tsx";
 import { createLibraryStore } from "./state/library_store.ts";
+import { mirror } from "./state/mirror.ts";
 import { browserAddress, createRecipeStore } from "./state/recipe_store.ts";
 import { createRunner } from "./state/runner.ts";
 import { createRunsStore } from "./state/runs_store.ts";
 import { createSessionStore } from "./state/session_store.ts";
 import { createSitting } from "./state/sitting.ts";
 import { StudioContext } from "./state/studio.ts";
+import { createTabs, openChannel } from "./state/tabs.ts";
 import { cssVariables, theme } from "./theme.ts";
 
 const session = createSessionStore(connectSession());
@@ -25,16 +27,24 @@ const library = createLibraryStore(connectLibrary());
 const kept = openKeep();
 kept.catch(() => {});
 const keep = () => kept;
-const runs = createRunsStore(keep);
-const runner = createRunner(session, runs);
-const sitting = createSitting({ session, runs, runner, recipe }, keep);
+const channel = openChannel();
+const tabs = createTabs(channel);
+const runs = createRunsStore(keep, channel);
+const mine = () => tabs.getState().mine === true;
+const runner = createRunner(session, runs, mine);
+const sitting = createSitting({ session, runs, runner, recipe }, keep, { tabs });
+tabs.ways.give = sitting.giveUp;
+// A page without its table has nothing left to do but to begin anew, as one that watches.
+tabs.ways.lost = () => location.reload();
+mirror(session, runner, channel, mine);
 void sitting.begin();
 
 // A file dropped beside a drop zone would otherwise replace the page, and the run with it.
 for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
 addEventListener("beforeunload", (event) => {
   // What is kept is there again after a reload; only what is not is asked about.
-  if (session.getState().running && sitting.getState().status !== "here") event.preventDefault();
+  const { running } = session.getState();
+  if (running && mine() && sitting.getState().status !== "here") event.preventDefault();
 });
 
 const root = document.getElementById("root");
@@ -43,7 +53,7 @@ createRoot(root).render(
   <StrictMode>
     <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
       <Notifications position="bottom-right" />
-      <StudioContext value={{ session, recipe, library, runs, runner, sitting }}>
+      <StudioContext value={{ session, recipe, library, runs, runner, sitting, tabs }}>
         <App />
       </StudioContext>
     </MantineProvider>

@@ -2,7 +2,7 @@
 import { Button, Popover, SegmentedControl } from "@mantine/core";
 import type { BackendChoice } from "../../session/protocol.ts";
 import { Icon } from "../shared/Icon.tsx";
-import { useRecipe, useSession, useStudio } from "../state/studio.ts";
+import { useSession, useStudio } from "../state/studio.ts";
 
 const names = { webgpu: "WebGPU", wasm: "WASM" } as const;
 const choices: { value: BackendChoice; label: string }[] = [
@@ -17,10 +17,8 @@ export function DeviceBadge() {
   // Until the first is open there is none; after that only where none could be had.
   const none = useSession((state) => state.loss?.device === "none");
   const backend = useSession((state) => state.backend);
-  const engineNotices = useSession((state) => state.notices);
-  const linkProblems = useRecipe((state) => state.problems);
+  const notices = useSession((state) => state.notices);
   const locked = useSession((state) => state.running || state.reading.length > 0);
-  const notices = [...linkProblems, ...engineNotices];
   const heed = notices.length > 0 || device?.reason;
   async function choose(value: string) {
     // Where none is open the run has no device to leave: it comes back on the one that is chosen.

@@ -16,6 +16,8 @@ const countOpen = (open: Uint8Array | null) => open?.reduce((sum, one) => sum + 
 interface HeaderProps {
   /** Whether the benchmark is shown, where a demo that loads would be out of sight. */
   benchmark: boolean;
+  /** Whether another tab has the table. */
+  elsewhere: boolean;
   onBenchmark: () => void;
   /** Whether kept runs are shown. */
   runs: boolean;
@@ -23,8 +25,8 @@ interface HeaderProps {
   onRuns: (() => void) | null;
 }
 
-export function Header({ benchmark, onBenchmark, runs, onRuns }: HeaderProps) {
-  const kept = useRuns((state) => state.runs.length);
+export function Header({ benchmark, elsewhere, onBenchmark, runs, onRuns }: HeaderProps) {
+  const kept = useRuns((state) => state.runs.filter(({ id }) => !state.unstored.has(id)).length);
   const empty = useSession(({ model, data }) => model === null && data.length === 0);
   const run = useSession((state) => state.run);
   return (
@@ -46,7 +48,7 @@ export function Header({ benchmark, onBenchmark, runs, onRuns }: HeaderProps) {
         />
       </div>
       <div className="topbar-actions">
-        {empty && !benchmark && (
+        {empty && !benchmark && !elsewhere && (
           <div className="demo">
             <DemoButton />
           </div>
@@ -61,7 +63,7 @@ export function Header({ benchmark, onBenchmark, runs, onRuns }: HeaderProps) {
             Runs{kept > 0 && ` ${formatCount(kept)}`}
           </Button>
         )}
-        <DeviceBadge />
+        {!elsewhere && <DeviceBadge />}
         <Tooltip label="Benchmark: how fast a step is on this machine">
           <ActionIcon
             component="a"

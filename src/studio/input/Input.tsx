@@ -1,6 +1,7 @@
 // What goes in: model, images, recipe.
 import { applies } from "../../session/recipe.ts";
 import { Icon } from "../shared/Icon.tsx";
+import { Kept } from "../shared/Kept.tsx";
 import { useRecipe, useSession } from "../state/studio.ts";
 import { DataPanel } from "./DataPanel.tsx";
 import { ModelPanel } from "./ModelPanel.tsx";
@@ -13,6 +14,8 @@ export function Input() {
   const keeps = wanted || there;
   return (
     <>
+      <Kept what="lost" />
+      <Kept what="table" />
       <ModelPanel />
       <DataPanel of="target" />
       <DataPanel of="ood" />

@@ -18,6 +18,7 @@ const others = recipeKeys.filter((key) => !basics.includes(key) && !elsewhere.in
 export function RecipePanel() {
   const { recipe: store } = useStudio();
   const recipe = useRecipe((state) => state.recipe);
+  const problems = useRecipe((state) => state.problems);
   const running = useSession((state) => state.running);
   const [more, setMore] = useState(() => others.some((key) => recipe[key] !== defaultRecipe[key]));
   const shown = (key: RecipeKey) => applies(key, recipe);
@@ -55,6 +56,21 @@ export function RecipePanel() {
         </>
       }
     >
+      {problems.length > 0 && (
+        <div className="unread" role="status">
+          <ul className="issues">
+            {problems.map((text) => (
+              <li key={text} className="issue">
+                <Icon name="warning" className="tone-warning" />
+                <span>{text}</span>
+              </li>
+            ))}
+          </ul>
+          <button type="button" className="linkish" onClick={() => store.setState({ problems: [] })}>
+            Dismiss
+          </button>
+        </div>
+      )}
       <div className="fields">
         {basics.filter(shown).map((key) => (
           <RecipeField key={key} name={key} recipe={recipe} locked={running} />

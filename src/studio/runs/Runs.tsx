@@ -1,10 +1,14 @@
 // The kept runs on one page: the list, and under it whatever is compared.
-import { useComputedColorScheme } from "@mantine/core";
+import { Button, useComputedColorScheme } from "@mantine/core";
 import { useEffect, useMemo } from "react";
 import type { RunRecord } from "../../session/run_record.ts";
+import { plural } from "../shared/format.ts";
 import { Panel } from "../shared/Panel.tsx";
+import { save } from "../shared/save.ts";
 import { useRunner, useRuns, useStudio } from "../state/studio.ts";
 import { Comparison } from "./Comparison.tsx";
+import { runsJson } from "./comparison.ts";
+import { Note } from "./KeptNote.tsx";
 import classes from "./Runs.module.css";
 import { RunsTable } from "./RunsTable.tsx";
 import { Storage } from "./Storage.tsx";
@@ -15,6 +19,8 @@ export function Runs({ onOpened }: { onOpened: () => void }) {
   const runs = useRuns((state) => state.runs);
   const compared = useRuns((state) => state.compared);
   const problems = useRuns((state) => state.problems);
+  const unstored = useRuns((state) => state.unstored);
+  const refused = useRuns((state) => state.refused);
   const failed = useRunner((state) => state.failed);
   const loaded = useRuns((state) => state.loaded);
   const dark = useComputedColorScheme("light") === "dark";
@@ -27,7 +33,12 @@ export function Runs({ onOpened }: { onOpened: () => void }) {
     [runs, compared],
   );
 
-  // Another tab may have kept runs meanwhile. The last runs are compared until others are chosen.
+  function download() {
+    const known = store.unwritten().map(({ record, details }) => ({ run: record, details: details ?? null }));
+    save("runs.json", new Blob([runsJson(known)], { type: "application/json" }));
+  }
+
+  // The last runs are compared until others are chosen.
   useEffect(() => {
     void store.load().then(() => {
       const { compared: already, runs: all } = store.getState();
@@ -50,6 +61,23 @@ export function Runs({ onOpened }: { onOpened: () => void }) {
             {text}
           </p>
         ))}
+        {refused && (
+          <Note
+            title={unstored.size > 0 ? `${plural(unstored.size, "run")} not stored` : "Runs are not kept"}
+            parts={refused}
+          >
+            {unstored.size > 0 && (
+              <>
+                <Button variant="default" onClick={download}>
+                  Download {unstored.size === 1 ? "it" : "them"}
+                </Button>
+                <Button variant="default" onClick={() => store.storeAgain()}>
+                  Try again
+                </Button>
+              </>
+            )}
+          </Note>
+        )}
         {loaded && runs.length === 0 && failed.length === 0 ? (
           <div className={classes.empty}>
             <p>

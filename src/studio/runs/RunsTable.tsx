@@ -177,6 +177,7 @@ interface RowProps {
 function Row({ run, chosen, dark, onToggle, onRemove, onOpened }: RowProps) {
   const { runs: store, recipe, sitting } = useStudio();
   const openable = useRuns((state) => state.openable.has(run.id));
+  const unstored = useRuns((state) => state.unstored.has(run.id));
   const current = useSession((state) => state.run.id === run.id);
   const busy = useSession((state) => state.running || state.model === null || state.reading.length > 0);
   const [editing, setEditing] = useState<"name" | "tags" | null>(null);
@@ -241,6 +242,7 @@ function Row({ run, chosen, dark, onToggle, onRemove, onOpened }: RowProps) {
                 </Tooltip>
               )}
               {current && <span className={classes.tag}>on the page</span>}
+              {unstored && <span className={classes.tag}>not stored</span>}
             </>
           )}
         </span>

@@ -1,10 +1,12 @@
-// What this browser keeps for the studio, how large it is, and one button to forget it all.
+// What this browser keeps for the studio, how large it is, what could not be read of it, and the ways to make room.
 import { Button } from "@mantine/core";
 import { useState } from "react";
-import type { KeptThing } from "../../session/keep.ts";
+import type { KeptThing, SetAside } from "../../session/keep.ts";
 import { Dialog } from "../shared/Dialog.tsx";
-import { formatBytes } from "../shared/format.ts";
+import { formatBytes, plural } from "../shared/format.ts";
+import { save } from "../shared/save.ts";
 import { useSession, useSitting, useStudio } from "../state/studio.ts";
+import { asideZip } from "./aside_file.ts";
 import classes from "./Runs.module.css";
 
 const kinds: Record<KeptThing["kind"], string> = {
@@ -14,56 +16,68 @@ const kinds: Record<KeptThing["kind"], string> = {
   runs: "Results",
 };
 
-export function Storage() {
+export function Storage({ label = "Storage" }: { label?: string }) {
   const { sitting } = useStudio();
-  const status = useSitting((state) => state.status);
+  const elsewhere = useSitting((state) => state.status === "elsewhere");
+  const off = useSitting((state) => state.status === "off");
   const running = useSession((state) => state.running);
+  const onPage = useSession((state) => state.run.id);
   const [kept, setKept] = useState<Awaited<ReturnType<typeof sitting.things>> | null>(null);
   const [sure, setSure] = useState(false);
+  const locked = running || elsewhere;
 
   async function show() {
     setSure(false);
     setKept(await sitting.things());
   }
-  async function forget() {
-    await sitting.forget();
+  async function after(work: Promise<void>) {
+    await work;
     await show();
+    // What was refused for want of room may have some now.
+    if (!elsewhere) await sitting.keepAgain();
   }
+  const states = (kept?.things ?? []).flatMap(({ kind, id }) =>
+    kind === "state" && id !== null && id !== onPage ? [id] : [],
+  );
   return (
     <>
       <Button size="compact-xs" variant="default" onClick={show}>
-        Storage
+        {label}
       </Button>
-      <Dialog opened={kept !== null} onClose={() => setKept(null)} title="Kept in this browser" size={480}>
+      <Dialog opened={kept !== null} onClose={() => setKept(null)} title="Kept in this browser" size={560}>
         <div className="stack">
           <p>
-            {status === "elsewhere"
-              ? "The studio is open in another tab; what is loaded there is kept for a reload, what is loaded here is not."
-              : "So that a reload loses nothing: the model, the images, the last runs. None of it leaves this machine."}
+            {off
+              ? "This browser keeps nothing for the page. Export what should stay."
+              : elsewhere
+                ? "The studio is open in another tab, which keeps what is loaded there."
+                : "So that a reload loses nothing: the model, the images, the last runs. None of it leaves this machine."}
           </p>
           {kept?.things.length === 0 ? (
             <p className="dim">Nothing is kept.</p>
           ) : (
-            <table className={classes.table}>
-              <thead>
-                <tr>
-                  <th scope="col">What</th>
-                  <th scope="col">Name</th>
-                  <th scope="col" className={classes.number}>
-                    Size
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {kept?.things.map((thing, i) => (
-                  <tr key={i}>
-                    <td>{kinds[thing.kind]}</td>
-                    <th scope="row">{thing.name}</th>
-                    <td className={classes.number}>{formatBytes(thing.bytes)}</td>
+            <div className={classes.scroll}>
+              <table className={classes.table}>
+                <thead>
+                  <tr>
+                    <th scope="col">What</th>
+                    <th scope="col">Name</th>
+                    <th scope="col" className={classes.number}>
+                      Size
+                    </th>
                   </tr>
-                ))}
-              </tbody>
-            </table>
+                </thead>
+                <tbody>
+                  {kept?.things.map((thing, i) => (
+                    <tr key={i}>
+                      <td>{kinds[thing.kind]}</td>
+                      <th scope="row">{thing.name}</th>
+                      <td className={classes.number}>{formatBytes(thing.bytes)}</td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
           )}
           {kept?.room && (
             <p className="dim">
@@ -71,11 +85,20 @@ export function Storage() {
               the page; models fetched by name are counted too.
             </p>
           )}
-          {(kept?.things.length ?? 0) > 0 && (
-            <div className="row">
+          {kept && kept.aside.length > 0 && <Aside aside={kept.aside} onRemove={show} />}
+          {states.length > 0 && (
+            <div className="row wraps">
+              <Button variant="default" disabled={locked} onClick={() => after(sitting.removeStates(states))}>
+                Delete the weights of {plural(states.length, "older run")}
+              </Button>
+              <span className="dim">Their results stay; they can no longer be opened again.</span>
+            </div>
+          )}
+          {(kept?.things.length ?? 0) + (kept?.aside.length ?? 0) > 0 && (
+            <div className="row wraps">
               {sure ? (
                 <>
-                  <Button color="red" disabled={running} onClick={forget}>
+                  <Button color="red" disabled={locked} onClick={() => after(sitting.forget())}>
                     Forget it for good
                   </Button>
                   <Button variant="default" onClick={() => setSure(false)}>
@@ -83,15 +106,61 @@ export function Storage() {
                   </Button>
                 </>
               ) : (
-                <Button variant="default" disabled={running} onClick={() => setSure(true)}>
+                <Button variant="default" disabled={locked} onClick={() => setSure(true)}>
                   Forget everything
                 </Button>
               )}
+              {elsewhere && <span className="dim">Only in the tab that has it.</span>}
               {running && <span className="dim">Not while a run is under way.</span>}
             </div>
           )}
         </div>
       </Dialog>
     </>
+  );
+}
+
+/** What could not be read: why, and what can be done with it. Nothing of it goes by itself. */
+function Aside({ aside, onRemove }: { aside: readonly SetAside[]; onRemove: () => Promise<void> }) {
+  const { sitting } = useStudio();
+  const [failed, setFailed] = useState(false);
+  async function download(key: string) {
+    try {
+      const entry = await sitting.takeAside(key);
+      if (entry) save("selora-set-aside.zip", await asideZip(entry));
+    } catch {
+      setFailed(true);
+    }
+  }
+  async function remove(key: string) {
+    await sitting.removeAside(key);
+    await onRemove();
+  }
+  return (
+    <section aria-label="Set aside" className="stack">
+      <p>
+        <strong>{plural(aside.length, "thing")} set aside</strong>, as {aside.length === 1 ? "it" : "they"}{" "}
+        cannot be read. Nothing of this is deleted by itself.
+      </p>
+      {failed && <p role="alert">The browser can no longer read its bytes.</p>}
+      <ul className={classes.list}>
+        {aside.map(({ key, name, why, bytes }) => (
+          <li key={key}>
+            <p>
+              {name}{" "}
+              <span className="dim">
+                {formatBytes(bytes)}; {why}
+              </span>
+            </p>
+            <Button variant="default" aria-label={`Download ${name}`} onClick={() => download(key)}>
+              Download
+            </Button>
+            <Button variant="subtle" color="red" aria-label={`Delete ${name}`} onClick={() => remove(key)}>
+              Delete
+            </Button>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }

@@ -73,11 +73,11 @@ async function page({ first = 1e8, keep = null as Keep | null, ready = true } = 
   const store = createSessionStore(engine, (flush) => setTimeout(flush, 0));
   const kept = keep ?? (await openKeep(`lost-${++databases}`));
   const runs = createRunsStore(async () => kept);
-  const runner = createRunner(store, runs, undefined);
+  const runner = createRunner(store, runs);
   const address = { read: () => "", write: () => {}, onChange: () => {} };
   const stores = { session: store, runs, runner, recipe: createRecipeStore(address) };
   const pace = { first, next: first };
-  const sitting = createSitting(stores, async () => kept, { locks: undefined, pace });
+  const sitting = createSitting(stores, async () => kept, { pace });
   await sitting.begin();
   if (ready) {
     await store.open("webgpu");

@@ -1,5 +1,5 @@
 // Starts runs, one or several in a row, and sees that each that ends is kept. A run of a row that fails is told of and
-// does not stop the others. One tab of this origin trains at a time: two would only halve each other's speed.
+// does not stop the others. One tab of this origin trains at a time, the one that has the table (tabs.ts).
 import { createStore, type StoreApi } from "zustand/vanilla";
 import type { FailureParts } from "../../failure.ts";
 import { Failure } from "../../failure.ts";
@@ -72,12 +72,11 @@ const PATH_LIMIT = 256;
 
 const newId = () => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`;
 
-type Locks = Pick<LockManager, "request">;
-
+/** @param mine whether this tab is the one that may train */
 export function createRunner(
   session: SessionStore,
   runs: RunsStore,
-  locks: Locks | undefined = globalThis.navigator?.locks,
+  mine: () => boolean = () => true,
 ): Runner {
   const store = createStore<RunnerState>(() => ({
     row: null,
@@ -94,21 +93,19 @@ export function createRunner(
   /** Does some work as the only one of this origin that trains. */
   async function alone(work: () => Promise<void>): Promise<void> {
     if (get().busy || session.getState().running) return;
+    if (!mine()) {
+      session.addFailure(
+        new Failure({
+          code: "state",
+          what: "Selora is open in another tab, and one tab at a time trains.",
+          remedy: "Train there, or take over here.",
+        }),
+      );
+      return;
+    }
     set({ busy: true });
     try {
-      if (!locks) await work();
-      else
-        await locks.request("selora-trainer", { ifAvailable: true }, async (lock) => {
-          if (lock) return work();
-          session.addFailure(
-            new Failure({
-              code: "state",
-              what: "Another tab of the studio is training.",
-              remedy:
-                "Wait until it has ended, or stop it there; two at once would only halve each other's speed.",
-            }),
-          );
-        });
+      await work();
     } finally {
       set({ busy: false });
     }

@@ -1,18 +1,22 @@
 // The runs that are kept: the list at once, details when they are looked at, and what a person does with them: rename,
-// tag, colour, delete and take that back, compare.
+// tag, colour, delete and take that back, compare. Lists of several tabs follow each other.
 import { createStore, type StoreApi } from "zustand/vanilla";
-import { Failure } from "../../failure.ts";
+import { Failure, type FailureParts } from "../../failure.ts";
 import type { Keep } from "../../session/keep.ts";
 import type { PathPoint } from "../../session/protocol.ts";
 import type { RunDetails, RunRecord } from "../../session/run_record.ts";
+import type { Channel } from "./tabs.ts";
 
 export type Editable = Partial<Pick<RunRecord, "name" | "tags" | "colour">>;
 
 export interface RunsState {
   /** The newest first. */
   runs: RunRecord[];
-  /** What could not be read or kept, a sentence each. */
+  /** What could not be read, a sentence each. */
   problems: string[];
+  /** Ids of runs that are in this page alone, and why they could not be stored. */
+  unstored: ReadonlySet<string>;
+  refused: FailureParts | null;
   loaded: boolean;
   /** Ids of the runs that are compared, in the order they were chosen. */
   compared: string[];
@@ -33,6 +37,12 @@ export interface RunsStore extends StoreApi<RunsState> {
   remove(ids: readonly string[]): void;
   putBack(ids: readonly string[]): void;
   forgetRemoved(ids: readonly string[]): Promise<void>;
+  /** Reads the list after it was written to from elsewhere, and has other tabs do so. */
+  reload(): Promise<void>;
+  /** Stores what could not be stored before. */
+  storeAgain(): Promise<void>;
+  /** Runs that are in this page alone, with their curves. */
+  unwritten(): { record: RunRecord; details: RunDetails | undefined }[];
   compare(ids: readonly string[]): Promise<void>;
   /** Details of one run; null where it has none. */
   details(id: string): Promise<RunDetails | null>;
@@ -44,11 +54,22 @@ export interface RunsStore extends StoreApi<RunsState> {
 export const comparedLimit = 12;
 export const colourCount = 10;
 
-/** @param keep the database; rejects where the browser keeps nothing */
-export function createRunsStore(keep: () => Promise<Keep>): RunsStore {
+/** Milliseconds after which a deletion in another tab can no longer be taken back there. */
+const UNDONE_BY = 15_000;
+
+/**
+ * @param keep the database; rejects where the browser keeps nothing
+ * @param channel to the other tabs
+ */
+export function createRunsStore(
+  keep: () => Promise<Keep>,
+  channel: Channel = { post: () => {}, listen: () => {} },
+): RunsStore {
   const store = createStore<RunsState>(() => ({
     runs: [],
     problems: [],
+    unstored: new Set(),
+    refused: null,
     loaded: false,
     compared: [],
     details: {},
@@ -59,9 +80,9 @@ export function createRunsStore(keep: () => Promise<Keep>): RunsStore {
 
   function addProblem(error: unknown): void {
     const { what, remedy } = Failure.from(error).parts;
-    const text = `${what} ${remedy}`;
-    set(({ problems }) => ({ problems: problems.includes(text) ? problems : [...problems, text] }));
+    set(({ problems }) => ({ problems: both(problems, [`${what} ${remedy}`]) }));
   }
+  const both = (one: readonly string[], other: readonly string[]) => [...new Set([...one, ...other])];
 
   const put = (record: RunRecord) =>
     set(({ runs }) => ({
@@ -75,19 +96,64 @@ export function createRunsStore(keep: () => Promise<Keep>): RunsStore {
     queue = turn.catch(() => {});
     return turn;
   };
-  const unwritten = new Map<string, RunRecord>();
+  const unwritten = new Map<string, { record: RunRecord; details: RunDetails | undefined }>();
+  // Deleted in another tab, which may still take it back.
+  const hidden = new Set<string>();
+
+  const changed = () => channel.post({ kind: "runs" });
+  channel.listen((news) => {
+    if (news.kind === "runs") void load();
+    if (news.kind === "removed") {
+      takeOff(news.ids);
+      for (const id of news.ids) hidden.add(id);
+      // The other tab may be gone before it deletes anything; what is stored is listed.
+      setTimeout(() => void showAgain(news.ids), UNDONE_BY);
+    }
+    if (news.kind === "back") void showAgain(news.ids);
+  });
+  function showAgain(ids: readonly string[]): Promise<void> {
+    for (const id of ids) hidden.delete(id);
+    return load();
+  }
+  function takeOff(ids: readonly string[]): void {
+    set(({ runs, compared }) => ({
+      runs: runs.filter(({ id }) => !ids.includes(id)),
+      compared: compared.filter((id) => !ids.includes(id)),
+    }));
+  }
 
   async function write(record: RunRecord, details?: RunDetails): Promise<void> {
     put(record);
-    unwritten.set(record.id, record);
+    const waits = { record, details: details ?? unwritten.get(record.id)?.details };
+    unwritten.set(record.id, waits);
     if (details) set((state) => ({ details: { ...state.details, [record.id]: details } }));
     try {
-      await inTurn(async () => (await keep()).putRun(record, details));
-      if (unwritten.get(record.id) === record) unwritten.delete(record.id);
+      await inTurn(async () => (await keep()).putRun(record, waits.details));
+      if (unwritten.get(record.id) === waits) unwritten.delete(record.id);
+      changed();
     } catch (error) {
-      addProblem(error);
+      set({ refused: Failure.from(error).parts });
     }
+    // What is being written counts as stored until that fails.
+    set(({ refused }) => ({
+      unstored: new Set(unwritten.keys()),
+      refused: unwritten.size > 0 ? refused : null,
+    }));
   }
+
+  const load = () =>
+    inTurn(async () => {
+      try {
+        const kept = await keep();
+        const { runs, problems } = await kept.runs();
+        const openable = new Set(await kept.stateIds());
+        const listed = runs.filter(({ id }) => !removed.has(id) && !hidden.has(id));
+        set((state) => ({ runs: listed, openable, loaded: true, problems: both(state.problems, problems) }));
+        for (const { record } of unwritten.values()) put(record);
+      } catch (error) {
+        set({ loaded: true, refused: Failure.from(error).parts });
+      }
+    });
 
   async function readDetails(id: string): Promise<RunDetails | null> {
     const known = get().details[id];
@@ -98,39 +164,44 @@ export function createRunsStore(keep: () => Promise<Keep>): RunsStore {
   return {
     ...store,
 
-    load: () =>
-      inTurn(async () => {
-        try {
-          const kept = await keep();
-          const { runs, problems } = await kept.runs();
-          const openable = new Set(await kept.stateIds());
-          set({ runs: runs.filter(({ id }) => !removed.has(id)), problems, openable, loaded: true });
-          for (const record of unwritten.values()) put(record);
-        } catch (error) {
-          set({ loaded: true });
-          addProblem(error);
-        }
-      }),
-
+    load,
     add: write,
+
+    reload() {
+      changed();
+      return load();
+    },
 
     async addPath(id, path) {
       const record = get().runs.find((run) => run.id === id);
       const details = await readDetails(id);
-      if (record && details) await write(record, { ...details, path: [...path] });
+      if (!record || !details) return;
+      const withPath = { ...details, path: [...path] };
+      if (unwritten.has(id)) return write(record, withPath);
+      set((state) => ({ details: { ...state.details, [id]: withPath } }));
+      await inTurn(async () => (await keep()).putDetails(withPath)).catch(addProblem);
     },
 
     async change(id, changes) {
       const record = get().runs.find((run) => run.id === id);
-      if (record) await write({ ...record, ...changes });
+      if (!record) return;
+      if (unwritten.has(id)) return write({ ...record, ...changes });
+      put({ ...record, ...changes });
+      try {
+        const now = await inTurn(async () => (await keep()).changeRun(id, changes));
+        // Another tab may have deleted it.
+        if (!now) await load();
+        changed();
+      } catch (error) {
+        put(record);
+        addProblem(error);
+      }
     },
 
     remove(ids) {
       for (const run of get().runs) if (ids.includes(run.id)) removed.set(run.id, run);
-      set(({ runs, compared }) => ({
-        runs: runs.filter(({ id }) => !ids.includes(id)),
-        compared: compared.filter((id) => !ids.includes(id)),
-      }));
+      takeOff(ids);
+      channel.post({ kind: "removed", ids: [...ids] });
     },
 
     putBack(ids) {
@@ -139,16 +210,28 @@ export function createRunsStore(keep: () => Promise<Keep>): RunsStore {
         if (record) put(record);
         removed.delete(id);
       }
+      channel.post({ kind: "back", ids: [...ids] });
     },
 
     async forgetRemoved(ids) {
       const gone = ids.filter((id) => removed.has(id));
-      for (const id of gone) removed.delete(id);
+      for (const id of gone) {
+        removed.delete(id);
+        unwritten.delete(id);
+      }
       if (gone.length === 0) return;
+      set({ unstored: new Set(unwritten.keys()) });
       await keep()
         .then((kept) => kept.removeRuns(gone))
+        .then(changed)
         .catch(addProblem);
     },
+
+    async storeAgain() {
+      for (const { record, details } of unwritten.values()) await write(record, details);
+    },
+
+    unwritten: () => [...unwritten.values()],
 
     details: readDetails,
 

@@ -1,6 +1,7 @@
 // What lies on the table comes back, a run goes on, several runs follow each other: the stores over a session whose
 // answers a test decides, and a real database.
 import "fake-indexeddb/auto";
+import { openDB } from "idb";
 import { beforeEach, expect, test, vi } from "vitest";
 import { Failure } from "../../failure.ts";
 import { type Keep, openKeep, type Sitting } from "../../session/keep.ts";
@@ -19,6 +20,8 @@ import { createRunner } from "./runner.ts";
 import { createRunsStore } from "./runs_store.ts";
 import { createSessionStore } from "./session_store.ts";
 import { createSitting } from "./sitting.ts";
+import { createTabs } from "./tabs.ts";
+import { originChannel, originLocks } from "./testing.ts";
 
 beforeEach(() => {
   vi.stubGlobal("addEventListener", () => {});
@@ -44,21 +47,6 @@ const savedOf = (id: string, recipe: Recipe, result: RunResult | null): SavedRun
   ...{ validation: null, result, snapshot: new Blob(["weights"]) },
 });
 
-/** Locks of one origin, as far as they are used here. */
-function originLocks() {
-  const held = new Set<string>();
-  const request = async (name: string, _: unknown, callback: (lock: unknown) => unknown) => {
-    if (held.has(name)) return callback(null);
-    held.add(name);
-    try {
-      return await callback({ name });
-    } finally {
-      held.delete(name);
-    }
-  };
-  return { request } as unknown as Pick<LockManager, "request">;
-}
-
 /** The recipe of a page that is opened by an address. */
 function recipeAt(hash: string): RecipeStore {
   let now = hash;
@@ -69,7 +57,12 @@ function recipeAt(hash: string): RecipeStore {
 }
 
 /** One page over a database that outlives it. */
-function page(keep: Keep, locks = originLocks(), overrides: Partial<Session> = {}, hash = "") {
+function page(
+  keep: Keep,
+  { locks, channel } = { locks: originLocks().locks, channel: originChannel() },
+  overrides: Partial<Session> = {},
+  hash = "",
+) {
   const listeners: ((event: SessionEvent) => void)[] = [];
   const calls: string[] = [];
   let ids = 0;
@@ -130,17 +123,22 @@ function page(keep: Keep, locks = originLocks(), overrides: Partial<Session> = {
     ...overrides,
   } as Session;
   const store = createSessionStore(session, (flush) => flush());
-  const runs = createRunsStore(async () => keep);
-  const runner = createRunner(store, runs, locks);
+  const own = channel.tab();
+  const tabs = createTabs(own, { locks });
+  const runs = createRunsStore(async () => keep, own);
+  const runner = createRunner(store, runs, () => tabs.getState().mine === true);
   const recipe = recipeAt(hash);
   const sitting = createSitting({ session: store, runs, runner, recipe }, async () => keep, {
-    locks,
+    tabs,
     // One save and no more: a page that was left writes nothing over what the next one keeps.
     pace: { first: 5, next: 1e8 },
   });
   const emit = (event: SessionEvent) => listeners.forEach((listener) => void listener(event));
-  return { session, store, runs, runner, recipe, sitting, calls, emit };
+  tabs.ways.give = sitting.giveUp;
+  return { session, store, runs, runner, recipe, sitting, tabs, calls, emit };
 }
+
+const origin = () => ({ ...originLocks(), channel: originChannel() });
 
 /** Waits as long as a busy machine needs. */
 const eventually = <T>(check: () => T) => vi.waitFor(check, { timeout: 15_000, interval: 10 });
@@ -180,7 +178,7 @@ test("model, images, mapping and the run that ended come back on the next visit"
 
 test("a run under way is saved as it goes, asked about, and gone on with under its own name", async () => {
   const keep = await database();
-  const first = page(keep, originLocks(), { train: () => new Promise(() => {}) });
+  const first = page(keep, origin(), { train: () => new Promise(() => {}) });
   await first.sitting.begin();
   await first.store.loadModel(file("vit/config.json"), {});
   void first.runner.start(defaultRecipe, 1);
@@ -211,7 +209,7 @@ test("a run that failed is offered at once, from its last good step and on a dev
   const keep = await database();
   const gpu = new Failure({ code: "gpu", what: "The GPU was lost.", remedy: "Start again." });
   let good: number | null = 4;
-  const { store, runner, runs, sitting, calls, emit } = page(keep, originLocks(), {
+  const { store, runner, runs, sitting, calls, emit } = page(keep, origin(), {
     train: async (recipe, run) => {
       const from = typeof run === "object" ? run : null;
       calls.push(`train ${recipe.method}${from ? ` from ${from.step}` : ""}`);
@@ -287,26 +285,156 @@ test("starting anew lets go of the run that was under way", async () => {
   await eventually(async () => expect((await keep.sitting())?.run).toBeNull());
 });
 
-test("a second tab keeps no table, and two do not train at once", async () => {
+test("a second tab has no table and trains nothing; it goes on where the first was when that is gone", async () => {
   const keep = await database();
-  const locks = originLocks();
-  const first = page(keep, locks, { train: () => new Promise(() => {}) });
+  const all = origin();
+  const first = page(keep, all, { train: () => new Promise(() => {}) });
+  await first.sitting.begin();
+  await first.store.loadModel(file("vit/config.json"), {});
+  void first.runner.start(defaultRecipe, 1);
+  first.emit({ kind: "before", evaluation: empty });
+  first.emit({ kind: "started", recipe: defaultRecipe, gates: [], steps: 9 });
+  await eventually(async () => expect(await keep.stateIds()).toHaveLength(1));
+  await eventually(async () => expect((await keep.sitting())?.run).not.toBeNull());
+
+  const second = page(keep, all);
+  void second.sitting.begin();
+  await eventually(() => expect(second.sitting.getState().status).toBe("elsewhere"));
+  await second.runner.start(defaultRecipe, 1);
+  expect(second.calls).toEqual([]);
+  expect(second.store.getState().failures[0]?.parts.what).toContain("open in another tab");
+
+  all.release();
+  await eventually(() => expect(second.sitting.getState().status).toBe("here"));
+  expect(second.calls).toEqual(["open auto", "model vit/config.json vit/config.json"]);
+  expect(second.sitting.getState().unfinished?.run).toMatchObject({ kept: { saved: { step: 4, steps: 9 } } });
+});
+
+test("a tab that takes over goes on from what the other saved at that moment, and that one writes no more", async () => {
+  const name = `sitting-${++databases}`;
+  const all = origin();
+  let step = 4;
+  const [one, other] = [await openKeep(name), await openKeep(name)];
+  const first = page(one, all, {
+    train: () => new Promise(() => {}),
+    saveRun: async () => ({
+      ...savedOf(first.runner.getState().begun?.id ?? "", defaultRecipe, null),
+      step: step++,
+    }),
+  });
+  const lost = vi.fn();
+  first.tabs.ways.lost = lost;
+  await first.sitting.begin();
+  await first.store.loadModel(file("vit/config.json"), {});
+  void first.runner.start(defaultRecipe, 1);
+  first.emit({ kind: "before", evaluation: empty });
+  first.emit({ kind: "started", recipe: defaultRecipe, gates: [], steps: 9 });
+  await eventually(async () => expect(await one.stateIds()).toHaveLength(1));
+  const second = page(other, all);
+  void second.sitting.begin();
+  await eventually(() => expect(second.sitting.getState().status).toBe("elsewhere"));
+  second.tabs.takeOver();
+  await eventually(() => expect(second.sitting.getState().status).toBe("here"));
+  expect(lost).toHaveBeenCalledOnce();
+  expect(second.sitting.getState().unfinished?.run?.kept?.saved.step).toBe(step - 1);
+  const [id] = (await other.stateIds()) as [string];
+  const late = { ...savedOf(id, defaultRecipe, resultOf(defaultRecipe)), step: 9 };
+  const history = { gates: [], frames: [], steps: [], points: [] };
+  await expect(one.putState({ name: "late", saved: late, history })).rejects.toThrow(/taken over/);
+  expect((await other.state(id))?.saved.result).toBeNull();
+});
+
+test("what would be lost keeps the table where it is", async () => {
+  const keep = await database();
+  const all = origin();
+  const first = page(keep, all);
+  await first.sitting.begin();
+  vi.spyOn(keep, "pack").mockRejectedValue(
+    new Failure({ code: "state", what: "The model vit cannot be kept: no room.", remedy: "Make room." }),
+  );
+  await first.store.loadModel(file("vit/config.json"), {});
+  await eventually(() => expect(first.sitting.getState().unkept.table?.what).toContain("no room"));
+  expect(await first.sitting.giveUp()).toContain("The model vit cannot be kept");
+  vi.restoreAllMocks();
+  await first.sitting.keepAgain();
+  expect(first.sitting.getState().unkept.table).toBeNull();
+  expect(await first.sitting.giveUp()).toBeNull();
+});
+
+test("lists of two tabs follow each other: new runs, names, deletions and their undoing", async () => {
+  const keep = await database();
+  const all = origin();
+  const [first, second] = [page(keep, all), page(keep, all)];
+  await first.sitting.begin();
+  await first.store.loadModel(file("vit/config.json"), {});
+  void second.sitting.begin();
+  await eventually(() => expect(second.runs.getState().loaded).toBe(true));
+  const listed = () => second.runs.getState().runs.map(({ name }) => name);
+  await first.runner.start(defaultRecipe, 1);
+  await eventually(() => expect(listed()).toEqual(["Selective LoRA"]));
+  const [id] = first.runs.getState().runs.map((run) => run.id) as [string];
+  await second.runs.change(id, { name: "Best" });
+  await eventually(() => expect(first.runs.getState().runs[0]?.name).toBe("Best"));
+  // A tag put there at the same time takes nothing of that back.
+  await first.runs.change(id, { tags: ["paper"] });
+  await eventually(() =>
+    expect(second.runs.getState().runs[0]).toMatchObject({ name: "Best", tags: ["paper"] }),
+  );
+  first.runs.remove([id]);
+  await eventually(() => expect(listed()).toEqual([]));
+  await second.runs.load();
+  expect(listed()).toEqual([]);
+  first.runs.putBack([id]);
+  await eventually(() => expect(listed()).toEqual(["Best"]));
+  second.runs.remove([id]);
+  await second.runs.forgetRemoved([id]);
+  await eventually(() => expect(first.runs.getState().runs).toEqual([]));
+  expect((await keep.runs()).runs).toEqual([]);
+});
+
+test("a run that could not be stored is counted as such, and stored once there is room", async () => {
+  const keep = await database();
+  const { store, runs, runner, sitting } = page(keep);
+  await sitting.begin();
+  await store.loadModel(file("vit/config.json"), {});
+  const full = new Failure({ code: "state", what: "No room.", remedy: "Make some." });
+  vi.spyOn(keep, "putRun").mockRejectedValue(full);
+  await runner.start(defaultRecipe, 1);
+  const { runs: listed, unstored, refused } = runs.getState();
+  expect(listed.map(({ id }) => id)).toEqual([...unstored]);
+  expect(refused?.what).toBe("No room.");
+  expect(runs.unwritten()[0]?.details?.final).toBeDefined();
+  // A list that is read again keeps it in sight.
+  await runs.load();
+  expect(runs.getState().runs).toHaveLength(1);
+  vi.restoreAllMocks();
+  await runs.storeAgain();
+  expect(runs.getState()).toMatchObject({ refused: null, unstored: new Set() });
+  expect((await keep.runs()).runs).toHaveLength(1);
+  expect(await keep.details(listed[0]?.id ?? "")).not.toBeNull();
+});
+
+test("what lay on the table and cannot be read again is told of, and is not lost", async () => {
+  const keep = await database();
+  const first = page(keep);
   await first.sitting.begin();
   await first.store.loadModel(file("vit/config.json"), {});
   await eventually(async () => expect((await keep.sitting())?.model?.name).toBe("vit"));
-  void first.runner.start(defaultRecipe, 1);
-  const second = page(keep, locks);
+  const db = await openDB(`sitting-${databases}`);
+  await db.put("sitting", { ...(await db.get("sitting", "now")), version: 4 }, "now");
+  const second = page(keep);
   await second.sitting.begin();
-  expect(second.sitting.getState().status).toBe("elsewhere");
-  expect(second.calls).toEqual(["open auto"]);
-  await second.runner.start(defaultRecipe, 1);
-  expect(second.calls).toEqual(["open auto"]);
-  expect(second.store.getState().failures[0]?.parts.what).toContain("Another tab");
+  expect(second.sitting.getState().unkept.lost?.what).toContain("What lay on the table");
+  await second.store.loadModel(file("other/config.json"), {});
+  const [aside] = await keep.aside();
+  expect((await keep.takeAside(aside?.key ?? ""))?.packs).toHaveLength(1);
+  second.sitting.dismissLost();
+  expect(second.sitting.getState().unkept.lost).toBeNull();
 });
 
 test("seeds follow each other; one that fails does not stop the others, and each is kept", async () => {
   const keep = await database();
-  const { store, runs, runner, calls, sitting } = page(keep, originLocks(), {
+  const { store, runs, runner, calls, sitting } = page(keep, origin(), {
     train: async (recipe: Recipe) => {
       calls.push(`train ${recipe.seed}`);
       if (recipe.seed === 5)
@@ -331,7 +459,7 @@ test("seeds follow each other; one that fails does not stop the others, and each
 
 test("the suite runs every method and measures the way between; a stop ends all of it", async () => {
   const keep = await database();
-  const { store, runs, runner, calls, sitting } = page(keep, originLocks(), {
+  const { store, runs, runner, calls, sitting } = page(keep, origin(), {
     stop: async () => {},
   });
   await sitting.begin();
@@ -353,7 +481,7 @@ test("the suite runs every method and measures the way between; a stop ends all 
 test("the way between is measured for the run on the page and kept with it; one that is stopped keeps nothing", async () => {
   const keep = await database();
   let answer = () => Promise.reject(new Failure({ code: "cancelled", what: "Stopped.", remedy: "" }));
-  const { store, runs, runner, sitting } = page(keep, originLocks(), { measurePath: () => answer() });
+  const { store, runs, runner, sitting } = page(keep, origin(), { measurePath: () => answer() });
   await sitting.begin();
   await store.loadModel(file("vit/config.json"), {});
   await runner.start(defaultRecipe, 1);
@@ -401,33 +529,28 @@ test("a browser that keeps nothing says so, and the studio works all the same", 
   const nothing = new Failure({ code: "state", what: "This browser keeps nothing.", remedy: "So be it." });
   const { store, calls } = page(await database());
   const runs = createRunsStore(() => Promise.reject(nothing));
-  const runner = createRunner(store, runs, originLocks());
-  const sitting = createSitting(
-    { session: store, runs, runner, recipe: recipeAt("") },
-    () => Promise.reject(nothing),
-    {
-      locks: originLocks(),
-    },
-  );
+  const runner = createRunner(store, runs);
+  const sitting = createSitting({ session: store, runs, runner, recipe: recipeAt("") }, () => Promise.reject(nothing));
   await sitting.begin();
   expect(sitting.getState().status).toBe("off");
   expect(calls).toEqual(["open auto"]);
-  expect(store.getState().notices[0]).toContain("keeps nothing");
+  expect(sitting.getState().unkept.table?.what).toContain("keeps nothing");
   await store.loadModel(file("vit/config.json"), {});
   await runner.start(defaultRecipe, 1);
   expect(runs.getState().runs).toHaveLength(1);
-  expect(runs.getState().problems[0]).toContain("keeps nothing");
+  expect(runs.getState().unstored.size).toBe(1);
+  expect(runs.getState().refused?.what).toContain("keeps nothing");
 });
 
 /** Leaves a page while its first run has told nothing yet. */
 async function leftBeforeItsFirstStep(keep: Keep, chosen: Recipe, tell = false) {
-  const left = page(keep, originLocks(), { train: () => new Promise(() => {}), saveRun: async () => null });
+  const left = page(keep, origin(), { train: () => new Promise(() => {}), saveRun: async () => null });
   await left.sitting.begin();
   if (!left.store.getState().model) await left.store.loadModel(file("vit/config.json"), {});
   left.recipe.change(chosen);
   void left.runner.start(chosen, 1);
   if (tell) left.emit({ kind: "before", evaluation: empty });
-  await eventually(async () => expect((await keep.sitting())?.begun).not.toBeNull());
+  await eventually(async () => expect((await keep.sitting())?.begun?.id).toBeTruthy());
 }
 
 test.each([false, true])(
@@ -485,7 +608,7 @@ test("the recipe lies on the table: a bare address takes it up, a link stands ab
   const bare = page(keep);
   await bare.sitting.begin();
   expect(bare.recipe.getState()).toMatchObject({ recipe: { rank: 2, epochs: 7 }, problems: [] });
-  const linked = page(keep, originLocks(), {}, "#rank=16");
+  const linked = page(keep, origin(), {}, "#rank=16");
   await linked.sitting.begin();
   expect(linked.recipe.getState().recipe).toMatchObject({ rank: 16, epochs: defaultRecipe.epochs });
   // What one visit was opened with is what lies there now.

@@ -1,9 +1,9 @@
 // Nothing is lost by a reload: what lies on the table (model, images, the run under way or the last one) is kept as it
 // comes, and put back when the page opens again. A run under way is saved every so often, and can be gone on with.
 import { createStore, type StoreApi } from "zustand/vanilla";
-import { Failure } from "../../failure.ts";
+import { Failure, type FailureParts } from "../../failure.ts";
 import { filesPart } from "../../fingerprint.ts";
-import type { Keep, KeptState, KeptThing, Sitting } from "../../session/keep.ts";
+import type { Keep, KeptState, KeptThing, SetAside, Sitting } from "../../session/keep.ts";
 import type {
   BackendChoice,
   DataAnswers,
@@ -16,10 +16,13 @@ import type { RecipeStore } from "./recipe_store.ts";
 import type { Row, Runner, Unfinished } from "./runner.ts";
 import type { RunsStore } from "./runs_store.ts";
 import type { SessionStore, StudioState } from "./session_store.ts";
+import type { Tabs } from "./tabs.ts";
 
 export interface SittingState {
-  /** here: this tab's table is kept · elsewhere: another tab's is · off: the browser keeps nothing. */
+  /** here: this tab's table is kept · elsewhere: another tab has it · off: the browser keeps nothing. */
   status: "starting" | "restoring" | "here" | "elsewhere" | "off";
+  /** Why what lies on the table, or the run, is not kept as it stands, and what did not come back; null where all did. */
+  unkept: { table: FailureParts | null; run: FailureParts | null; lost: FailureParts | null };
   /** A run that was under way when the page was last closed, or that failed just now; the person decides. */
   unfinished: Unfinished | null;
 }
@@ -31,7 +34,22 @@ export interface SittingStore extends StoreApi<SittingState> {
   startAnew(): Promise<void>;
   /** Takes up a kept run on the model and images that are loaded. */
   reopen(id: string): Promise<boolean>;
-  things(): Promise<{ things: KeptThing[]; room: { used: number; quota: number } | null }>;
+  things(): Promise<{
+    things: KeptThing[];
+    aside: SetAside[];
+    room: { used: number; quota: number } | null;
+  }>;
+  /** Deletes the tensors of kept runs, but not of the one on the page; their results stay. */
+  removeStates(ids: readonly string[]): Promise<void>;
+  /** Tries once more to keep what could not be. */
+  keepAgain(): Promise<void>;
+  /** Saves all there is, so that another tab can go on with it. @returns what would be lost, in words, or null */
+  giveUp(): Promise<string | null>;
+  /** What was set aside, to take along; null where it is gone. */
+  takeAside: Keep["takeAside"];
+  removeAside: Keep["removeAside"];
+  /** The person has read what did not come back. */
+  dismissLost(): void;
   /** Forgets everything that is kept. What is loaded stays until the page is closed. */
   forget(): Promise<void>;
 }
@@ -39,7 +57,21 @@ export interface SittingStore extends StoreApi<SittingState> {
 /** Milliseconds to the first save of a run, and from one to the next. */
 const PACE = { first: 3_000, next: 15_000 };
 
-type Locks = Pick<LockManager, "request">;
+const cannotTell = (name: string) =>
+  new Failure({
+    code: "state",
+    what: `${name} cannot be kept for a reload: the page is not served over https, or the files cannot be read to the end.`,
+    remedy: "Training and export work as ever; only a reload would lose it.",
+  });
+const didNotComeBack = (name: string) =>
+  new Failure({
+    code: "state",
+    what: `${name} could not be read again.`,
+    remedy: "Load it once more. What was found of it is set aside under Storage.",
+  });
+
+/** Tabs that this one knows nothing of. */
+const alone: Pick<Tabs, "take"> = { take: async () => ({ free: true, mine: Promise.resolve() }) };
 
 export function createSitting(
   {
@@ -49,42 +81,43 @@ export function createSitting(
     recipe,
   }: { session: SessionStore; runs: RunsStore; runner: Runner; recipe: RecipeStore },
   keep: () => Promise<Keep>,
-  {
-    locks = globalThis.navigator?.locks,
-    pace = PACE,
-  }: { locks?: Locks | undefined; pace?: typeof PACE } = {},
+  { tabs = alone, pace = PACE }: { tabs?: Pick<Tabs, "take">; pace?: typeof PACE } = {},
 ): SittingStore {
-  const store = createStore<SittingState>(() => ({ status: "starting", unfinished: null }));
+  const store = createStore<SittingState>(() => ({
+    status: "starting",
+    unkept: { table: null, run: null, lost: null },
+    unfinished: null,
+  }));
   const { getState: get, setState: set } = store;
 
-  /** Says once what could not be kept. */
-  function tell(error: unknown): void {
-    const { what, remedy } = Failure.from(error).parts;
-    session.addNotice(`${what} ${remedy}`);
+  /** Says what could not be kept, where it is; null once it is. */
+  function say(what: keyof SittingState["unkept"], error: unknown): void {
+    const parts = error === null ? null : Failure.from(error).parts;
+    if (get().unkept[what]?.what !== parts?.what) set({ unkept: { ...get().unkept, [what]: parts } });
   }
 
   // Saves, one after the other. ---------------------------------------------------------------------------------
 
   let queue: Promise<void> = Promise.resolve();
-  const inTurn = (work: () => Promise<void>) => {
-    queue = queue.then(work).catch(tell);
+  const inTurn = (work: () => Promise<void>, what: keyof SittingState["unkept"] = "run") => {
+    queue = queue.then(work).catch((error: unknown) => say(what, error));
     return queue;
   };
-
-  async function packed(id: string | null, name: string, files: readonly SourceFile[]) {
-    if (id === null) return null;
-    try {
-      await (await keep()).pack(id, name, files);
-      return id;
-    } catch (error) {
-      tell(error);
-      return null;
-    }
-  }
 
   /** What lies on the table, its files kept. */
   async function tableOf(state: StudioState): Promise<Sitting> {
     const { model, data, sources, backend } = state;
+    let refused: unknown = null;
+    async function packed(id: string | null, name: string, files: readonly SourceFile[]) {
+      try {
+        if (id === null) throw cannotTell(name);
+        await (await keep()).pack(id, name, files);
+        return id;
+      } catch (error) {
+        refused ??= error;
+        return null;
+      }
+    }
     const modelPack = model && (await packed(model.fingerprint, `The model ${model.name}`, state.modelFiles));
     const sets: Sitting["sets"] = [];
     for (const { id, role, name, fingerprint } of data) {
@@ -97,6 +130,7 @@ export function createSitting(
         sets.push({ pack, role, name, seed, answers, mapping });
       }
     }
+    say("table", refused);
     return {
       version: 1,
       backend,
@@ -147,7 +181,7 @@ export function createSitting(
       tablePending = false;
       if (get().status !== "here" || loadsDemo(session.getState())) return;
       await (await keep()).putSitting(await tableOf(session.getState()));
-    });
+    }, "table");
   }
 
   /** The run that ended last, where it is kept nowhere else: it comes back from here when its device is lost. */
@@ -162,6 +196,7 @@ export function createSitting(
     const kept = await keep();
     await kept.putState({ name: nameOf(run.saved.id), ...run });
     if (held === run.saved) held = null;
+    say("run", null);
     runs.setState({ openable: new Set(await kept.stateIds()) });
     return run.saved.result === null;
   }
@@ -184,7 +219,9 @@ export function createSitting(
           const saved = await saveState();
           autosave(saved ? Math.max(pace.next, 20 * (performance.now() - began)) : pace.first);
         } catch (error) {
-          tell(error);
+          say("run", error);
+          // Room may be made meanwhile.
+          autosave(pace.next);
         }
       });
     }, wait);
@@ -223,7 +260,10 @@ export function createSitting(
       if (other("model") || other("data") || other("sources") || other("modelAnswers") || other("backend"))
         saveTable();
       if (now.run.id !== before.run.id || (loadsDemo(before) && !loadsDemo(now))) saveTable();
-      if (now.running && !before.running) autosave(pace.first);
+      if (now.running && !before.running) {
+        if (get().status === "here") say("run", null);
+        autosave(pace.first);
+      }
       if (now.failedRun !== before.failedRun) offerFailed(now.failedRun);
       if (now.status === "paused" && before.status !== "paused") autosave(0);
       if (now.run.result !== null && now.run.result !== before.run.result)
@@ -248,8 +288,9 @@ export function createSitting(
 
   async function putBack(sitting: Sitting): Promise<void> {
     const kept = await keep();
-    const missing = (what: string) =>
-      session.addNotice(`${what} could not be read again after the reload. Load it once more.`);
+    const missing = (name: string) => {
+      say("lost", didNotComeBack(name));
+    };
     if (sitting.model && session.getState().model === null) {
       const { pack, name, answers } = sitting.model;
       const files = await kept.unpack(pack);
@@ -323,26 +364,20 @@ export function createSitting(
     return entries.length === series.entries.length ? { ...series, entries } : null;
   }
 
-  /** Holds a lock for as long as the page lives; false when another tab holds it. */
-  function own(name: string): Promise<boolean> {
-    if (!locks) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      void locks
-        .request(name, { ifAvailable: true }, (lock) => {
-          resolve(lock !== null);
-          return lock === null ? undefined : new Promise<never>(() => {});
-        })
-        .catch(() => resolve(true));
-    });
-  }
-
   return {
     ...store,
 
     async begin() {
       watch();
+      const { free, mine } = await tabs.take();
+      if (!free) {
+        set({ status: "elsewhere" });
+        void runs.load();
+        await mine;
+        set({ status: "starting" });
+      }
       const kept = await keep().catch((error: unknown) => {
-        tell(error);
+        say("table", error);
         return null;
       });
       if (!kept) {
@@ -350,23 +385,19 @@ export function createSitting(
         await session.open("auto");
         return;
       }
+      await kept.claim().catch(() => {});
       void runs.load();
-      if (!(await own("selora-table"))) {
-        set({ status: "elsewhere" });
-        session.addNotice(
-          "The studio is open in another tab, which keeps its table for a reload. What is loaded here is not kept; runs that end are.",
-        );
-        await session.open("auto");
-        return;
-      }
+      const asideBefore = (await kept.aside().catch(() => [])).length;
       const sitting = await kept.sitting().catch(() => null);
+      if (!sitting && (await kept.aside().catch(() => [])).length > asideBefore)
+        say("lost", didNotComeBack("What lay on the table at the last visit"));
       if (sitting?.recipe) recipe.takeUp(sitting.recipe);
       const backend: BackendChoice = sitting?.backend ?? "auto";
       // What was chosen on another day may not be there today.
       if (!(await session.open(backend)) && backend !== "auto") await session.open("auto");
       if (sitting && (sitting.model || sitting.sets.length > 0 || sitting.begun)) {
         set({ status: "restoring" });
-        await putBack(sitting).catch(tell);
+        await putBack(sitting).catch((error: unknown) => say("table", error));
       }
       set({ status: "here" });
       saveTable();
@@ -403,18 +434,51 @@ export function createSitting(
       return false;
     },
 
+    async giveUp() {
+      const { reading, running } = session.getState();
+      if (get().status === "off")
+        return "The browser keeps nothing for it, so all that is loaded there would be gone.";
+      if (reading.length > 0) return "It is reading files that are not kept yet.";
+      if (get().status !== "here") return null;
+      await inTurn(async () => (await keep()).putSitting(await tableOf(session.getState())), "table");
+      if (running) await inTurn(async () => void (await saveState()));
+      const { table, run } = get().unkept;
+      const what = table ?? run ?? runs.getState().refused;
+      return what ? what.what : null;
+    },
+
+    takeAside: async (key) => (await keep()).takeAside(key),
+    removeAside: async (key) => (await keep()).removeAside(key),
+    dismissLost: () => say("lost", null),
+
     async things() {
-      const things = await keep()
-        .then((kept) => kept.things())
-        .catch(() => []);
+      const kept = await keep().catch(() => null);
+      const things = (await kept?.things().catch(() => [])) ?? [];
+      const aside = (await kept?.aside().catch(() => [])) ?? [];
       const { usage, quota } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
-      return { things, room: quota === undefined ? null : { used: usage ?? 0, quota } };
+      return { things, aside, room: quota === undefined ? null : { used: usage ?? 0, quota } };
+    },
+
+    async removeStates(ids) {
+      const kept = await keep();
+      const onPage = session.getState().run.id;
+      for (const id of ids) if (id !== onPage) await kept.removeState(id);
+      runs.setState({ openable: new Set(await kept.stateIds()) });
+    },
+
+    async keepAgain() {
+      await inTurn(async () => {
+        if (get().status === "here") await (await keep()).putSitting(await tableOf(session.getState()));
+      }, "table");
+      if (get().unkept.run) await inTurn(async () => void (await saveState()));
+      await runs.storeAgain();
     },
 
     async forget() {
       await inTurn(async () => (await keep()).clear());
       set({ unfinished: null });
-      runs.setState({ runs: [], compared: [], details: {}, openable: new Set(), problems: [] });
+      runs.setState({ compared: [], details: {}, problems: [] });
+      await runs.reload();
     },
   };
 }

@@ -7,6 +7,7 @@ import type { Runner, RunnerState } from "./runner.ts";
 import type { RunsState, RunsStore } from "./runs_store.ts";
 import type { SessionStore, StudioState } from "./session_store.ts";
 import type { SittingState, SittingStore } from "./sitting.ts";
+import type { Tabs, TabsState } from "./tabs.ts";
 
 export interface Studio {
   session: SessionStore;
@@ -15,6 +16,7 @@ export interface Studio {
   runs: RunsStore;
   runner: Runner;
   sitting: SittingStore;
+  tabs: Tabs;
 }
 
 export const StudioContext = createContext<Studio | null>(null);
@@ -49,4 +51,8 @@ export function useRunner<T>(select: (state: RunnerState) => T): T {
 
 export function useSitting<T>(select: (state: SittingState) => T): T {
   return useStore(useStudio().sitting, select);
+}
+
+export function useTabs<T>(select: (state: TabsState) => T): T {
+  return useStore(useStudio().tabs, select);
 }
