@@ -197,11 +197,13 @@ const SHARE_OF_ROOM = 0.8;
 
 const megabytes = (bytes: number) => `${Math.ceil(bytes / 1024 ** 2).toLocaleString("en")} MB`;
 
+const GO_ON = "Training and export work as ever; only a reload would lose it.";
+
 function noRoom(what: string, bytes: number, room: number | null): Failure {
   return new Failure({
     code: "state",
     what: `${what} cannot be kept for a reload: ${megabytes(bytes)} are more than the browser has room for${room === null ? "" : ` (${megabytes(room)} left)`}.`,
-    remedy: "Go on as you are; only a reload would lose it. Forgetting older things makes room.",
+    remedy: `${GO_ON} Older things can be deleted under Storage, to make room.`,
   });
 }
 
@@ -232,7 +234,7 @@ function refusal(error: unknown, what: string, bytes: number): Failure {
     {
       code: "state",
       what: `${what} cannot be kept: ${error instanceof Error ? error.message : String(error)}`,
-      remedy: "Go on as you are; only a reload would lose it.",
+      remedy: GO_ON,
     },
     { cause: error },
   );
@@ -617,7 +619,7 @@ export async function openKeep(database = "selora"): Promise<Keep> {
         throw new Failure({
           code: "state",
           what: "What lay on the table before cannot be read, and there is no room to set it aside, so that nothing is written over it.",
-          remedy: "Go on as you are; only a reload would lose it. Forgetting older things makes room.",
+          remedy: `${GO_ON} Older things can be deleted under Storage, to make room.`,
         });
       await write(["packs"], async (writing) => {
         const [table, packs] = [writing.objectStore("sitting"), writing.objectStore("packs")];

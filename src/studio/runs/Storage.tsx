@@ -30,11 +30,15 @@ export function Storage({ label = "Storage" }: { label?: string }) {
     setSure(false);
     setKept(await sitting.things());
   }
-  async function after(work: Promise<void>) {
-    await work;
+  async function makeRoom() {
+    await sitting.removeStates(states);
+    // What was refused may fit now.
+    await sitting.keepAgain();
     await show();
-    // What was refused for want of room may have some now.
-    if (!elsewhere) await sitting.keepAgain();
+  }
+  async function forget() {
+    await sitting.forget();
+    await show();
   }
   const states = (kept?.things ?? []).flatMap(({ kind, id }) =>
     kind === "state" && id !== null && id !== onPage ? [id] : [],
@@ -88,7 +92,7 @@ export function Storage({ label = "Storage" }: { label?: string }) {
           {kept && kept.aside.length > 0 && <Aside aside={kept.aside} onRemove={show} />}
           {states.length > 0 && (
             <div className="row wraps">
-              <Button variant="default" disabled={locked} onClick={() => after(sitting.removeStates(states))}>
+              <Button variant="default" disabled={locked} onClick={makeRoom}>
                 Delete the weights of {plural(states.length, "older run")}
               </Button>
               <span className="dim">Their results stay; they can no longer be opened again.</span>
@@ -98,7 +102,7 @@ export function Storage({ label = "Storage" }: { label?: string }) {
             <div className="row wraps">
               {sure ? (
                 <>
-                  <Button color="red" disabled={locked} onClick={() => after(sitting.forget())}>
+                  <Button color="red" disabled={locked} onClick={forget}>
                     Forget it for good
                   </Button>
                   <Button variant="default" onClick={() => setSure(false)}>
