@@ -5,13 +5,15 @@ import { Failure } from "../failure.ts";
 import { downloadInto, type FetchOptions, Refused, type ServerOptions } from "./download.ts";
 import { parseJsonObject } from "./json.ts";
 import {
-  COMPLETE,
+  damagedFiles,
+  type Found,
   type ModelRecord,
   type ModelStore,
   openKept,
   readRecord,
   STARTED,
   weightsEnding,
+  writeComplete,
 } from "./model_store.ts";
 
 const INDEX = "model.safetensors.index.json";
@@ -26,7 +28,7 @@ const fileName = /^\w[\w.-]{0,200}$/;
 const MAX_INDEX = 8_000_000;
 
 /** Fetches a model from `url` into `store`, unless it is kept there; gives its id. */
-export async function fetchAddress(url: URL, store: ModelStore, options: FetchOptions): Promise<string> {
+export async function fetchAddress(url: URL, store: ModelStore, options: FetchOptions): Promise<Found> {
   const base = url.pathname.split("/").at(-1) ?? "";
   const isFile = weightsEnding.test(base) || base.endsWith(".index.json");
   const path = isFile ? url.pathname.slice(0, -base.length) : url.pathname.replace(/\/*$/, "/");
@@ -42,7 +44,9 @@ export async function fetchAddress(url: URL, store: ModelStore, options: FetchOp
   if (isFile && !fileName.test(base)) throw nothing("The file's name is none that can be kept.");
 
   const id = await idOf(url.href);
-  if (await openKept(store, id)) return id;
+  const kept = await openKept(store, id);
+  if (kept) return { id, note: null, files: kept };
+  const damaged = await damagedFiles(store, id);
   const record: ModelRecord = {
     version: 1,
     source: url.href,
@@ -65,7 +69,7 @@ export async function fetchAddress(url: URL, store: ModelStore, options: FetchOp
     },
   };
   const take = async (name: string) => {
-    await downloadInto(store, id, record, name, address(name), server);
+    await downloadInto(store, id, record, name, address(name), { ...server, anew: damaged.has(name) });
     // A site made of one page gives that page for every address.
     const start = await (await store.blob(id, name))?.slice(0, 1).text();
     if (start === "<") throw nothing("There is a web page here and no model.");
@@ -101,8 +105,8 @@ export async function fetchAddress(url: URL, store: ModelStore, options: FetchOp
     if (there) all.push(there);
   }
   record.files = record.files.filter((file) => all.includes(file.path));
-  await store.write(id, COMPLETE, JSON.stringify(record));
-  return id;
+  await writeComplete(store, id, record);
+  return { id, note: null };
 }
 
 function shardsOf(index: string, where: string): string[] {

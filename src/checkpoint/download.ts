@@ -30,6 +30,8 @@ export interface ServerOptions extends FetchOptions {
   token?: string | undefined;
   /** The file behind an address never changes, and its size is known for sure. */
   immutable: boolean;
+  /** What is there of the file is no good. */
+  anew?: boolean | undefined;
   /** Why the server said no, in words; null lets the download try again. */
   refusal(response: Response): Promise<Refused | null>;
 }
@@ -81,6 +83,7 @@ export async function downloadInto(
   }
   const part = await store.open(id, path);
   try {
+    if (options.anew) await part.restart();
     await download(url, part, file, options, {
       known: () => store.write(id, STARTED, JSON.stringify(record)),
       bytes: () => options.onProgress({ file: path, ...sums(record, file, part.size) }),

@@ -1,14 +1,15 @@
 // Models by name and address from a local stand-in of the Hub: what arrives, what is kept, how a download goes on after
 // a cut, what leaves the machine, and the sentence for each way it can fail.
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { Failure } from "../failure.ts";
 import type { FetchProgress } from "./download.ts";
 import { fetchModel, type ModelRequest, readRequest } from "./fetch_model.ts";
 import { fixture } from "./fixtures/load.ts";
-import { listModels } from "./model_store.ts";
+import { COMPLETE, listModels, openKept } from "./model_store.ts";
 import { nodeModelStore } from "./model_store_node.ts";
 import { openCheckpoint } from "./open_checkpoint.ts";
 import { readSafetensors } from "./safetensors.ts";
@@ -103,6 +104,7 @@ test("what is kept is not fetched again, is listed with its size, opens without 
     commit: COMMIT,
     bytes,
     complete: true,
+    problem: null,
   });
   const offline = await get("org/vit", { hubUrl: "http://127.0.0.1:9" });
   expect(offline.note).toMatch(/cannot be reached\. This is the model as it was fetched before/);
@@ -377,4 +379,58 @@ test.each<[string, ReturnType<typeof readRequest> | null]>([
 ])("what %j asks for", (model, wanted) => {
   if (wanted) expect(readRequest({ model })).toEqual(wanted);
   else expect(() => readRequest({ model })).toThrow(Failure);
+});
+
+test("a kept model damaged in any place is noticed, and only the damaged file is fetched anew", async () => {
+  const { id, files } = await get("org/vit");
+  const wanted = await Promise.all(files.map(({ blob }) => bytesOf(blob)));
+  const paths = readdirSync(join(folder, id)).filter((path) => path !== "download.selora.json");
+  expect(paths).toHaveLength(4);
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...paths), fc.nat(), fc.nat(7), async (path, at, bit) => {
+      const place = join(folder, id, path);
+      const whole = readFileSync(place);
+      const bytes = Uint8Array.from(whole);
+      bytes[at % bytes.length]! ^= 1 << bit;
+      writeFileSync(place, bytes);
+      const kept = await openKept(store(), id);
+      // What JSON does not tell apart (a blank for another) is no damage.
+      if (kept) expect(await Promise.all(kept.map(({ blob }) => bytesOf(blob)))).toEqual(wanted);
+      else if (path === COMPLETE)
+        expect((await listModels(store()))[0]).toMatchObject({
+          complete: false,
+          problem: expect.stringMatching(/damaged|newer/),
+        });
+      writeFileSync(place, whole);
+      if (path !== COMPLETE) expect(kept).toBeNull();
+    }),
+    { numRuns: 100 },
+  );
+  const weights = join(folder, id, "model.safetensors");
+  const bytes = Uint8Array.from(readFileSync(weights));
+  bytes[9]! ^= 1;
+  writeFileSync(weights, bytes);
+  hub.requests.length = 0;
+  const again = await get("org/vit");
+  expect(await Promise.all(again.files.map(({ blob }) => bytesOf(blob)))).toEqual(wanted);
+  expect(lines().filter((line) => line.includes("/cdn/"))).toHaveLength(1);
+  expect((await listModels(store()))[0]).toMatchObject({ complete: true, problem: null });
+});
+
+test("a record from before checksums is read; one of a newer Selora is left alone and named", async () => {
+  const { id } = await get("org/big");
+  const place = join(folder, id, COMPLETE);
+  const { sum, ...record } = JSON.parse(readFileSync(place, "utf8"));
+  expect(sum).toMatch(/^sha256:/);
+  const files = record.files.map(({ sum: _, ...file }: { sum: string }) => file);
+  writeFileSync(place, JSON.stringify({ ...record, files }));
+  expect(await openKept(store(), id)).toHaveLength(1);
+  const newer = JSON.stringify({ ...record, version: 2 });
+  writeFileSync(place, newer);
+  expect(await openKept(store(), id)).toBeNull();
+  expect(await listModels(store())).toMatchObject([
+    { complete: false, problem: "a newer Selora fetched it" },
+  ]);
+  expect((await failure("org/big")).parts.what).toContain("newer Selora");
+  expect(readFileSync(place, "utf8")).toBe(newer);
 });

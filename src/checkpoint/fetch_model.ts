@@ -46,16 +46,17 @@ export async function fetchModel(
 ): Promise<FetchedModel> {
   const hubUrl = readHubUrl(request.hubUrl);
   const wanted = readRequest({ ...request, hubUrl });
-  const { id, note } =
+  const found =
     wanted.kind === "hub"
       ? await fetchFromHub({ ...wanted, hubUrl, token: checkToken(request.token) }, store, options)
-      : { id: await fetchAddress(wanted.url, store, options), note: null };
-  const files = await openKept(store, id);
+      : await fetchAddress(wanted.url, store, options);
+  const { id, note } = found;
+  const files = found.files ?? (await openKept(store, id));
   if (files) return { id, files, note };
   throw new Failure({
     code: "state",
-    what: "The files that were fetched are gone again.",
-    remedy: "Free some disk space, and try again.",
+    what: "The files that were fetched are gone again, or damaged.",
+    remedy: "Free some disk space, and fetch the model again.",
   });
 }
 

@@ -5,12 +5,15 @@ import { downloadInto, type FetchOptions, fetchCancelled, Refused, unreachable }
 import { parseJsonObject, quoted } from "./json.ts";
 import {
   COMPLETE,
+  damagedFiles,
   type FileRecord,
+  type Found,
   type ModelRecord,
   type ModelStore,
   openKept,
   readRecord,
   weightsEnding,
+  writeComplete,
 } from "./model_store.ts";
 
 export interface HubModel {
@@ -46,7 +49,7 @@ export async function fetchFromHub(
   model: HubModel,
   store: ModelStore,
   options: FetchOptions,
-): Promise<{ id: string; note: string | null }> {
+): Promise<Found> {
   const { name, revision, hubUrl, token } = model;
   const where = revision ? `${name}@${revision}` : name;
   const ask = askHub(model, where, options.signal);
@@ -72,7 +75,8 @@ export async function fetchFromHub(
   }
   if (!/^[0-9a-f]{7,64}$/.test(commit)) throw asFailure(new Error("no commit"), where);
   const id = `${name.replace("/", "--")}@${commit.slice(0, 16)}`;
-  if (await openKept(store, id)) return { id, note: null };
+  const kept = await openKept(store, id);
+  if (kept) return { id, note: null, files: kept };
 
   const listed: FileRecord[] = [];
   try {
@@ -99,6 +103,7 @@ export async function fetchFromHub(
     throw isAdapter(parseJsonObject(text, `${where}/${adapter.path}`), where);
   }
 
+  const damaged = await damagedFiles(store, id);
   await checkRoom(store, id, files, where);
   const record: ModelRecord = { version: 1, source: name, revision, commit, files, when: Date.now() };
   const refusal = (response: Response) => hubRefusal(response, where, token !== undefined);
@@ -108,9 +113,10 @@ export async function fetchFromHub(
       token,
       refusal,
       immutable: true,
+      anew: damaged.has(path),
     });
   }
-  await store.write(id, COMPLETE, JSON.stringify(record));
+  await writeComplete(store, id, record);
   return { id, note: null };
 }
 

@@ -55,7 +55,7 @@ export function createLibrary(store: ModelStore): ModelLibrary {
   const gone = () =>
     new Failure({
       code: "state",
-      what: "This model is not kept any more, or not whole.",
+      what: "This model is not kept any more, not whole, or damaged.",
       remedy: "Fetch it again.",
     });
   return {

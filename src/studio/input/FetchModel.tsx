@@ -186,7 +186,7 @@ function Kept({ onOpen, onGoOn }: KeptProps) {
         <span className="dim">{formatBytes(sum)}</span>
       </div>
       <ul className={styles.models}>
-        {models.map(({ id, source, revision, commit, bytes, complete }) => {
+        {models.map(({ id, source, revision, commit, bytes, complete, problem }) => {
           const name = source.replace(/^https?:\/\//, "");
           const at = revision ?? commit?.slice(0, 7);
           return (
@@ -197,13 +197,13 @@ function Kept({ onOpen, onGoOn }: KeptProps) {
                   {" "}
                   {at && `${at}, `}
                   {formatBytes(bytes)}
-                  {!complete && ", not whole"}
+                  {problem !== null ? `: ${problem}` : !complete && ", not whole"}
                 </span>
               </div>
               <Button
                 size="compact-xs"
                 variant="default"
-                disabled={busy || locked || loaded === id}
+                disabled={busy || locked || loaded === id || (problem !== null && source === id)}
                 aria-label={complete ? `Open ${name}` : `Fetch the rest of ${name}`}
                 onClick={() => (complete ? onOpen(id) : onGoOn(source, revision ?? ""))}
               >
