@@ -100,11 +100,13 @@ async function openWebGPU(adapter: GPUAdapter): Promise<Backend> {
   tf.registerBackend("webgpu", () => adopt(new WebGPUBackend(device, adapter.info)), 3);
   ours = device;
   await tf.setBackend("webgpu");
-  if (!isSoftware(adapter)) await chooseTunedForms(tf.backend() as WebGPUBackend, adapter.info);
+  const reason = isSoftware(adapter)
+    ? null
+    : await chooseTunedForms(tf.backend() as WebGPUBackend, adapter.info);
   return {
     name: "webgpu",
     adapter: adapterName(adapter),
-    reason: null,
+    reason,
     device,
     lost,
     async close() {

@@ -67,17 +67,24 @@ export interface Measured {
 /**
  * Makes a GPU compute in the forms that are fastest on it, measured now or before. Where they cannot be measured, for
  * want of memory say, the table's own choices stand.
+ * @returns what the person should know of it, a sentence, or null
  */
-export async function chooseTunedForms(backend: WebGPUBackend, adapter: GPUAdapterInfo): Promise<void> {
+export async function chooseTunedForms(
+  backend: WebGPUBackend,
+  adapter: GPUAdapterInfo,
+): Promise<string | null> {
   const { vendor, architecture, device, description } = adapter;
   const forms = Object.values(productCandidates).map((all) => all.map(formName));
   const key = JSON.stringify([vendor, architecture, device, description, forms, examples, attentionForms]);
-  let kept = await readTuned(key);
+  let { kept, damaged } = await readTuned(key);
   if (!kept) {
     const measured = await measureForms(backend).catch(() => []);
     if (measured.length > 0) kept = await keepTuned(key, fastest(measured));
   }
   chooseVariant(backend.device, formsOf(kept ?? {}));
+  return damaged
+    ? "What was measured on this GPU before cannot be read any more and was measured anew, so that a run may differ from earlier ones in its last digits."
+    : null;
 }
 
 /** The name of the fastest form of each class; forms that take as long give way to the one measured first. */
