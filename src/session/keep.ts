@@ -126,6 +126,8 @@ export interface SetAside {
   /** Where it lies now. */
   key: string;
   room: RoomName;
+  /** Under which it was kept. */
+  id: string;
   name: string;
   /** Half a sentence. */
   why: string;
@@ -134,6 +136,7 @@ export interface SetAside {
 }
 const asideSchema = z.object({
   room: z.enum(roomNames),
+  id: z.string(),
   name: z.string(),
   why: z.string(),
   when: z.number(),
@@ -377,7 +380,7 @@ export async function openKeep(database = "selora"): Promise<Keep> {
   const leave = (room: RoomName, id: string, found: unknown, why: string) => {
     const key = `${room}/${id}`;
     const known = { name: nameOf(room, found), why, when: Date.now(), bytes: sizeOf(found) };
-    stuck.set(key, { key, room, ...known });
+    stuck.set(key, { key, room, id, ...known });
   };
 
   type Writing = IDBPTransaction<Rooms, StoreNames<Rooms>[], "readwrite">;
@@ -416,7 +419,7 @@ export async function openKeep(database = "selora"): Promise<Keep> {
       // Another tab may have been faster.
       if (value !== undefined && sumOf(value) === sumOf(found)) {
         const holds = room === "sitting" ? await moving.objectStore("packs").getAllKeys() : [];
-        const entry = { room, name: nameOf(room, value), why, when: Date.now(), holds, value };
+        const entry = { room, id, name: nameOf(room, value), why, when: Date.now(), holds, value };
         const key = `${ASIDE}${room}/${id}/${entry.when}-${Math.random().toString(36).slice(2, 8)}`;
         await moving.objectStore("sitting").put(entry, key);
         await moving.objectStore(room).delete(id);
@@ -660,10 +663,16 @@ export async function openKeep(database = "selora"): Promise<Keep> {
       const all: SetAside[] = [];
       for (const key of await db.getAllKeys("sitting", asideKeys())) {
         const { data } = asideSchema.safeParse(await db.get("sitting", key));
-        const { room, name, why, when } = data ?? {
-          ...{ room: "sitting" as const, name: "Something", why: "it is no entry of this page", when: 0 },
+        const { room, id, name, why, when } = data ?? {
+          ...{
+            room: "sitting" as const,
+            id: "",
+            name: "Something",
+            why: "it is no entry of this page",
+            when: 0,
+          },
         };
-        all.push({ key, room, name, why, when, bytes: sizeOf(data?.value) });
+        all.push({ key, room, id, name, why, when, bytes: sizeOf(data?.value) });
       }
       return [...all, ...stuck.values()].sort((a, b) => b.when - a.when);
     },
@@ -671,7 +680,7 @@ export async function openKeep(database = "selora"): Promise<Keep> {
     async takeAside(key) {
       const still = stuck.get(key);
       if (still) {
-        const value: unknown = await db.get(still.room, key.slice(still.room.length + 1));
+        const value: unknown = await db.get(still.room, still.id);
         return value === undefined ? null : { value, packs: [] };
       }
       const entry: unknown = await db.get("sitting", key);
@@ -683,7 +692,7 @@ export async function openKeep(database = "selora"): Promise<Keep> {
 
     async removeAside(key) {
       const still = stuck.get(key);
-      if (still) await db.delete(still.room, key.slice(still.room.length + 1));
+      if (still) await db.delete(still.room, still.id);
       else if (key.startsWith(ASIDE)) await db.delete("sitting", key);
       stuck.delete(key);
     },

@@ -6,6 +6,7 @@ import { MantineProvider } from "@mantine/core";
 import { Notifications } from "@mantine/notifications";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { Failure } from "../failure.ts";
 import { connectSession } from "../session/client.ts";
 import { openKeep } from "../session/keep.ts";
 import { connectLibrary } from "../session/library_client.ts";
@@ -37,6 +38,17 @@ tabs.ways.give = sitting.giveUp;
 // A page without its table has nothing left to do but to begin anew, as one that watches.
 tabs.ways.lost = () => location.reload();
 mirror(session, runner, channel, mine);
+const unheard = tabs.subscribe(({ tells, seen }) => {
+  if (tells || seen === null) return;
+  unheard();
+  session.addFailure(
+    new Failure({
+      code: "state",
+      what: "Selora is open in another tab, and this browser does not let the two keep out of each other's way. The one opened last is kept.",
+      remedy: "Close one of them.",
+    }),
+  );
+});
 void sitting.begin();
 
 // A file dropped beside a drop zone would otherwise replace the page, and the run with it.

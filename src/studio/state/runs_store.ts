@@ -158,7 +158,23 @@ export function createRunsStore(
   async function readDetails(id: string): Promise<RunDetails | null> {
     const known = get().details[id];
     if (known) return known;
-    return (await keep()).details(id).catch(() => null);
+    try {
+      const kept = await keep();
+      const details = await kept.details(id);
+      const broken = details
+        ? null
+        : (await kept.aside()).find((one) => one.room === "details" && one.id === id);
+      const name = get().runs.find((run) => run.id === id)?.name ?? id;
+      if (broken)
+        set(({ problems }) => ({
+          problems: both(problems, [
+            `The curves of "${name}" cannot be read (${broken.why}). They are not deleted, only set aside.`,
+          ]),
+        }));
+      return details;
+    } catch {
+      return null;
+    }
   }
 
   return {

@@ -67,7 +67,7 @@ const didNotComeBack = (name: string) =>
   new Failure({
     code: "state",
     what: `${name} could not be read again.`,
-    remedy: "Load it once more. What was found of it is set aside under Storage.",
+    remedy: "Load it, or run its recipe, once more. What was found of it is set aside under Storage.",
   });
 
 /** Tabs that this one knows nothing of. */
@@ -312,7 +312,6 @@ export function createSitting(
     const { data } = session.getState();
     if (sitting.corruption && data.some(({ role }) => role === "target"))
       if (data.every(({ corruption }) => corruption === null)) await session.corrupt(sitting.corruption);
-    const stateOf = async (id: string | undefined | null) => (id ? await kept.state(id) : null);
     const states = [await stateOf(sitting.begun?.id), await stateOf(sitting.run)];
     const ended = states.find((state) => state?.saved.result);
     if (ended) await session.restoreRun(ended.saved, ended.history);
@@ -339,6 +338,15 @@ export function createSitting(
     await runs.load();
     const hasEnded = runs.getState().runs.some(({ id }) => id === begun.id);
     return hasEnded ? null : { ...begun, recipe: parsed.data, kept: null };
+  }
+
+  /** A run with its tensors; null where there is none, and said where it is damaged. */
+  async function stateOf(id: string | null | undefined): Promise<KeptState | null> {
+    const kept = await keep();
+    const state = id ? await kept.state(id) : null;
+    if (id && !state && (await kept.aside()).some((one) => one.room === "states" && one.id === id))
+      say("lost", didNotComeBack("What was kept of the run"));
+    return state;
   }
 
   /** A row without the runs of it that are kept already; null when none is left. */
@@ -422,7 +430,7 @@ export function createSitting(
     },
 
     async reopen(id) {
-      const state = await (await keep()).state(id);
+      const state = await stateOf(id);
       if (state?.saved.result) return session.restoreRun(state.saved, state.history);
       session.addFailure(
         new Failure({

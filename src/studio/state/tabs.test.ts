@@ -97,10 +97,14 @@ test("a tab that does not answer, or never has saved, is robbed", async () => {
 
 test("where the browser cannot tell tabs apart, each has its own table and says so", async () => {
   vi.stubGlobal("navigator", {});
-  const tabs = createTabs(originChannel().tab());
+  const channel = originChannel();
+  const tabs = createTabs(channel.tab());
   vi.unstubAllGlobals();
+  channel.tab().post({ kind: "watch", seen: { name: "Other" } });
   expect(tabs.getState().tells).toBe(false);
   const { free, mine } = await tabs.take();
   await mine;
   expect([free, tabs.getState().mine]).toEqual([true, true]);
+  expect(tabs.getState().seen).toEqual({ name: "Other" });
+  expect(channel.said).toContainEqual({ kind: "hello" });
 });

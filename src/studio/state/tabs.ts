@@ -42,7 +42,7 @@ export interface TabsState {
   mine: boolean | null;
   /** Whether the browser can tell tabs apart at all. */
   tells: boolean;
-  /** What the tab that has it shows; null while it has said nothing. */
+  /** What the tab that has it, or where tabs cannot be told apart another, shows; null while none has said anything. */
   seen: unknown;
   /** Taking over: asked · the other tab saves · not yet, as it would lose something. */
   taking: { kind: "asked" | "giving" } | { kind: "held"; why: string } | null;
@@ -127,7 +127,7 @@ export function createTabs(
         .catch((error: unknown) => Failure.from(error).parts.what)
         .then((why) => channel.post(why === null ? { kind: "given" } : { kind: "held", why }));
     }
-    if (news.kind === "watch" && mine === false) set({ seen: news.seen });
+    if (news.kind === "watch" && (mine === false || !locks)) set({ seen: news.seen });
     // Answers to another tab that asked are none of this one's.
     if (taking?.kind !== "asked" && taking?.kind !== "giving") return;
     if (news.kind === "giving") {
@@ -151,6 +151,7 @@ export function createTabs(
       });
       if (!locks) {
         set({ mine: true });
+        channel.post({ kind: "hello" });
         return { free: true, mine: Promise.resolve() };
       }
       const free = await hold({ ifAvailable: true });
