@@ -51,15 +51,14 @@ for (const [how, script] of [
 test("20 kB of room: the table and the run say that they are not kept, and are once there is room", async ({
   page,
   context,
+  baseURL,
 }) => {
-  await open(page);
   const cdp = await context.newCDPSession(page);
-  const quota = (quotaSize?: number) =>
-    cdp.send("Storage.overrideQuotaForOrigin", {
-      origin: new URL(page.url()).origin,
-      ...(quotaSize === undefined ? {} : { quotaSize }),
-    });
+  const { origin } = new URL(baseURL ?? "");
+  const quota = (quotaSize: number) => cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize });
+  // Before the page opens its database: Chromium asks for the room that is left once, and remembers it.
   await quota(20_000);
+  await open(page);
   await loadTiny(page);
   const table = region(page, "What is loaded is not kept");
   await expect(table).toContainText("more than the browser has room for");

@@ -3,8 +3,8 @@ import { memo } from "react";
 import type { AccuracyPoint, Evaluation, SetRole } from "../../session/protocol.ts";
 import { changeArrow, percent, pointsChange } from "../watch/format.ts";
 import { Term } from "../watch/Term.tsx";
+import { Pending } from "./Pending.tsx";
 import classes from "./Scoreboard.module.css";
-import { Pending } from "./SetsTable.tsx";
 import { roleAccuracy } from "./scores.ts";
 
 export interface ScoreboardProps {

@@ -7,6 +7,7 @@ import { judgeWords, roleNames } from "../watch/sets.ts";
 import { Term } from "../watch/Term.tsx";
 import { changedAnswers } from "./answers.ts";
 import { Disclosure } from "./Disclosure.tsx";
+import { Pending } from "./Pending.tsx";
 import classes from "./SetsTable.module.css";
 import { accuracyAxis, type SetRow } from "./scores.ts";
 
@@ -26,15 +27,6 @@ export function Change({ value }: { value: number }) {
   return (
     <span className={classes.change} data-sign={arrow === "" ? "none" : value > 0 ? "up" : "down"}>
       <span aria-hidden="true">{arrow}</span> {pointsChange(value)}
-    </span>
-  );
-}
-
-/** A number that is on its way. */
-export function Pending() {
-  return (
-    <span className={classes.pending} role="img" aria-label="being measured">
-      …
     </span>
   );
 }

@@ -9,11 +9,11 @@ import { Panel } from "../shared/Panel.tsx";
 import { part } from "../shared/part.ts";
 import { useSession, useStudio } from "../state/studio.ts";
 import { Corruptions } from "./Corruptions.tsx";
-import { DataSet } from "./DataSet.tsx";
 import { DropZone } from "./DropZone.tsx";
 import { ReadingBar } from "./ReadingBar.tsx";
 
 const DataQuestions = part(async () => (await import("./DataQuestions.tsx")).DataQuestions);
+const DataSet = part(async () => (await import("./DataSet.tsx")).DataSet);
 
 interface RoleWords {
   title: string;
@@ -107,9 +107,11 @@ export function DataPanel({ of: role }: { of: DataRole }) {
 
   return (
     <Panel title={words.title} help={words.help}>
-      {sets.map((set) => (
-        <DataSet key={set.id} set={set} locked={running} />
-      ))}
+      <Suspense>
+        {sets.map((set) => (
+          <DataSet key={set.id} set={set} locked={running} />
+        ))}
+      </Suspense>
       {asked && (
         <Suspense>
           <DataQuestions role={role} />

@@ -11,10 +11,10 @@ import { useLibrary, useSession, useStudio } from "../state/studio.ts";
 import { ClassifierReads } from "./ClassifierReads.tsx";
 import { DropZone } from "./DropZone.tsx";
 import { FetchModel } from "./FetchModel.tsx";
-import { ModelQuestions } from "./ModelQuestions.tsx";
-import { ModelSettings } from "./ModelSettings.tsx";
 import { ReadingBar } from "./ReadingBar.tsx";
 
+const ModelQuestions = part(async () => (await import("./ModelQuestions.tsx")).ModelQuestions);
+const ModelSettings = part(async () => (await import("./ModelSettings.tsx")).ModelSettings);
 const TensorTable = part(async () => (await import("./TensorTable.tsx")).TensorTable);
 
 const modelTree = `my-model/
@@ -69,8 +69,10 @@ export function ModelPanel() {
     >
       {model && <ModelFacts model={model} problems={problems} onProblems={() => setTensors(true)} />}
       {model && <ClassifierReads model={model} />}
-      {model && <ModelQuestions key={`${model.name}/${model.table.length}`} model={model} />}
-      {model && <ModelSettings key={`${model.name}/settings`} model={model} />}
+      <Suspense>
+        {model && <ModelQuestions key={`${model.name}/${model.table.length}`} model={model} />}
+        {model && <ModelSettings key={`${model.name}/settings`} model={model} />}
+      </Suspense>
       <ReadingBar what="model" />
       {offering && (
         <DropZone

@@ -108,7 +108,7 @@ async function page({ first = 1e8, keep = null as Keep | null, ready = true } = 
   const finish = async (changes: Partial<Recipe> = {}) => {
     await runner.start({ ...recipe, ...changes }, 1);
     const { id, result } = store.getState().run;
-    await eventually(async () => expect((await kept.state(id ?? ""))?.saved.result).not.toBeNull());
+    await eventually(async () => expect((await kept.state(id ?? ""))?.saved.result).toBeTruthy());
     return { id: id as string, result };
   };
   return { engine, store, runs, runner, sitting, kept, loseAt, rest, finish };

@@ -530,7 +530,9 @@ test("a browser that keeps nothing says so, and the studio works all the same", 
   const { store, calls } = page(await database());
   const runs = createRunsStore(() => Promise.reject(nothing));
   const runner = createRunner(store, runs);
-  const sitting = createSitting({ session: store, runs, runner, recipe: recipeAt("") }, () => Promise.reject(nothing));
+  const sitting = createSitting({ session: store, runs, runner, recipe: recipeAt("") }, () =>
+    Promise.reject(nothing),
+  );
   await sitting.begin();
   expect(sitting.getState().status).toBe("off");
   expect(calls).toEqual(["open auto"]);
