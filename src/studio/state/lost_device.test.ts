@@ -168,7 +168,9 @@ test.each(phases)("lost while %s: told once, and the run goes on or starts again
   const offer = sitting.getState().unfinished;
   expect(offer).toMatchObject({ failed: { code: "lost" }, run: { name: "Selective LoRA", recipe } });
   expect(offer?.run?.kept !== null).toBe(kept);
-  expect(await it.kept.sitting()).toMatchObject({ begun: { id: offer?.run?.id } });
+  await eventually(async () =>
+    expect(await it.kept.sitting()).toMatchObject({ begun: { id: offer?.run?.id } }),
+  );
   await sitting.goOn();
   expect(sitting.getState().unfinished).toBeNull();
   expect([...(store.getState().run.result?.final.scores ?? [])]).toEqual([...expected.final.scores]);
