@@ -205,7 +205,7 @@ const GO_ON = "Training and export work as ever; only a reload would lose it.";
 function noRoom(what: string, bytes: number, room: number | null): Failure {
   return new Failure({
     code: "state",
-    what: `${what} cannot be kept for a reload: ${megabytes(bytes)} are more than the browser has room for${room === null ? "" : ` (${megabytes(room)} left)`}.`,
+    what: `${what} cannot be kept for a reload: ${room === null ? "the browser has no more room for this page" : `${megabytes(bytes)} are more than the browser has room for (${megabytes(room)} left)`}.`,
     remedy: `${GO_ON} Older things can be deleted under Storage, to make room.`,
   });
 }
@@ -624,15 +624,19 @@ export async function openKeep(database = "selora"): Promise<Keep> {
           what: "What lay on the table before cannot be read, and there is no room to set it aside, so that nothing is written over it.",
           remedy: `${GO_ON} Older things can be deleted under Storage, to make room.`,
         });
-      await write(["packs"], async (writing) => {
-        const [table, packs] = [writing.objectStore("sitting"), writing.objectStore("packs")];
-        await table.put(entry, "now");
-        const named = new Set([sitting.model?.pack, ...sitting.sets.map(({ pack }) => pack)]);
-        for (const one of await table.getAll(asideKeys()))
-          for (const pack of asideSchema.safeParse(one).data?.holds ?? []) named.add(pack);
-        for (const id of await packs.getAllKeys())
-          if (!named.has(id) && !isStuck("packs", id)) await packs.delete(id);
-      });
+      try {
+        await write(["packs"], async (writing) => {
+          const [table, packs] = [writing.objectStore("sitting"), writing.objectStore("packs")];
+          await table.put(entry, "now");
+          const named = new Set([sitting.model?.pack, ...sitting.sets.map(({ pack }) => pack)]);
+          for (const one of await table.getAll(asideKeys()))
+            for (const pack of asideSchema.safeParse(one).data?.holds ?? []) named.add(pack);
+          for (const id of await packs.getAllKeys())
+            if (!named.has(id) && !isStuck("packs", id)) await packs.delete(id);
+        });
+      } catch (error) {
+        throw refusal(error, "What lies on the table", 100_000);
+      }
     },
 
     async things() {

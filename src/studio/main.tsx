@@ -12,7 +12,6 @@ import { openKeep } from "../session/keep.ts";
 import { connectLibrary } from "../session/library_client.ts";
 import { App } from "./App.tsx";
 import { createLibraryStore } from "./state/library_store.ts";
-import { mirror } from "./state/mirror.ts";
 import { browserAddress, createRecipeStore } from "./state/recipe_store.ts";
 import { createRunner } from "./state/runner.ts";
 import { createRunsStore } from "./state/runs_store.ts";
@@ -37,7 +36,24 @@ const sitting = createSitting({ session, runs, runner, recipe }, keep, { tabs })
 tabs.ways.give = sitting.giveUp;
 // A page without its table has nothing left to do but to begin anew, as one that watches.
 tabs.ways.lost = () => location.reload();
-mirror(session, runner, channel, mine);
+// Hardly anybody watches; the first who does has it fetched.
+let watched = false;
+async function show() {
+  if (watched) return;
+  watched = true;
+  const { mirror } = await import("./state/mirror.ts");
+  mirror(session, runner, channel, mine);
+}
+const notShown = () => {
+  watched = false;
+};
+channel.listen(({ kind }) => {
+  if (kind === "hello") show().catch(notShown);
+});
+tabs.subscribe((now, before) => {
+  // Others may be waiting still.
+  if (now.mine && before.mine === false) show().catch(notShown);
+});
 const unheard = tabs.subscribe(({ tells, seen }) => {
   if (tells || seen === null) return;
   unheard();

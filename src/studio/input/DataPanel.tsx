@@ -8,10 +8,10 @@ import { DemoLink } from "../shared/DemoButton.tsx";
 import { Panel } from "../shared/Panel.tsx";
 import { part } from "../shared/part.ts";
 import { useSession, useStudio } from "../state/studio.ts";
-import { Corruptions } from "./Corruptions.tsx";
 import { DropZone } from "./DropZone.tsx";
 import { ReadingBar } from "./ReadingBar.tsx";
 
+const Corruptions = part(async () => (await import("./Corruptions.tsx")).Corruptions);
 const DataQuestions = part(async () => (await import("./DataQuestions.tsx")).DataQuestions);
 const DataSet = part(async () => (await import("./DataSet.tsx")).DataSet);
 
@@ -147,7 +147,7 @@ export function DataPanel({ of: role }: { of: DataRole }) {
           {empty && role !== "keep" && <DemoLink />}
         </DropZone>
       )}
-      {role === "ood" && <Corruptions locked={running} />}
+      <Suspense>{role === "ood" && <Corruptions locked={running} />}</Suspense>
     </Panel>
   );
 }

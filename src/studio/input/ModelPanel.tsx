@@ -8,11 +8,11 @@ import { Icon } from "../shared/Icon.tsx";
 import { Panel } from "../shared/Panel.tsx";
 import { part } from "../shared/part.ts";
 import { useLibrary, useSession, useStudio } from "../state/studio.ts";
-import { ClassifierReads } from "./ClassifierReads.tsx";
 import { DropZone } from "./DropZone.tsx";
 import { FetchModel } from "./FetchModel.tsx";
 import { ReadingBar } from "./ReadingBar.tsx";
 
+const ClassifierReads = part(async () => (await import("./ClassifierReads.tsx")).ClassifierReads);
 const ModelQuestions = part(async () => (await import("./ModelQuestions.tsx")).ModelQuestions);
 const ModelSettings = part(async () => (await import("./ModelSettings.tsx")).ModelSettings);
 const TensorTable = part(async () => (await import("./TensorTable.tsx")).TensorTable);
@@ -68,8 +68,8 @@ export function ModelPanel() {
       }
     >
       {model && <ModelFacts model={model} problems={problems} onProblems={() => setTensors(true)} />}
-      {model && <ClassifierReads model={model} />}
       <Suspense>
+        {model && <ClassifierReads model={model} />}
         {model && <ModelQuestions key={`${model.name}/${model.table.length}`} model={model} />}
         {model && <ModelSettings key={`${model.name}/settings`} model={model} />}
       </Suspense>

@@ -74,6 +74,13 @@ async function page({ first = 1e8, keep = null as Keep | null, ready = true } = 
   const kept = keep ?? (await openKeep(`lost-${++databases}`));
   const runs = createRunsStore(async () => kept);
   const runner = createRunner(store, runs);
+  // What the sitting still has to keep.
+  let keeping = async () => {};
+  const { waitFor } = runner;
+  runner.waitFor = (wait) => {
+    keeping = wait;
+    waitFor(wait);
+  };
   const address = { read: () => "", write: () => {}, onChange: () => {} };
   const stores = { session: store, runs, runner, recipe: createRecipeStore(address) };
   const pace = { first, next: first };
@@ -103,7 +110,9 @@ async function page({ first = 1e8, keep = null as Keep | null, ready = true } = 
       });
       expect(loss?.device).not.toBe("opening");
     });
+    await keeping();
     await new Promise((resolve) => setTimeout(resolve, 30));
+    await keeping();
   };
   const finish = async (changes: Partial<Recipe> = {}) => {
     await runner.start({ ...recipe, ...changes }, 1);

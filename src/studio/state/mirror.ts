@@ -77,4 +77,5 @@ export function mirror(session: SessionStore, runner: Runner, channel: Channel, 
   channel.listen(({ kind }) => {
     if (kind === "hello") tell();
   });
+  tell();
 }

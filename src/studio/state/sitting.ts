@@ -96,6 +96,12 @@ export function createSitting(
     if (get().unkept[what]?.what !== parts?.what) set({ unkept: { ...get().unkept, [what]: parts } });
   }
 
+  const lost: string[] = [];
+  function missing(name: string): void {
+    lost.push(lost.length === 0 ? name : name.replace(/^./, (first) => first.toLowerCase()));
+    say("lost", didNotComeBack(lost.join(", ")));
+  }
+
   // Saves, one after the other. ---------------------------------------------------------------------------------
 
   let queue: Promise<void> = Promise.resolve();
@@ -288,9 +294,6 @@ export function createSitting(
 
   async function putBack(sitting: Sitting): Promise<void> {
     const kept = await keep();
-    const missing = (name: string) => {
-      say("lost", didNotComeBack(name));
-    };
     if (sitting.model && session.getState().model === null) {
       const { pack, name, answers } = sitting.model;
       const files = await kept.unpack(pack);
@@ -345,7 +348,7 @@ export function createSitting(
     const kept = await keep();
     const state = id ? await kept.state(id) : null;
     if (id && !state && (await kept.aside()).some((one) => one.room === "states" && one.id === id))
-      say("lost", didNotComeBack("What was kept of the run"));
+      missing("What was kept of the run");
     return state;
   }
 
@@ -398,7 +401,7 @@ export function createSitting(
       const asideBefore = (await kept.aside().catch(() => [])).length;
       const sitting = await kept.sitting().catch(() => null);
       if (!sitting && (await kept.aside().catch(() => [])).length > asideBefore)
-        say("lost", didNotComeBack("What lay on the table at the last visit"));
+        missing("What lay on the table at the last visit");
       if (sitting?.recipe) recipe.takeUp(sitting.recipe);
       const backend: BackendChoice = sitting?.backend ?? "auto";
       // What was chosen on another day may not be there today.
@@ -457,7 +460,10 @@ export function createSitting(
 
     takeAside: async (key) => (await keep()).takeAside(key),
     removeAside: async (key) => (await keep()).removeAside(key),
-    dismissLost: () => say("lost", null),
+    dismissLost() {
+      lost.length = 0;
+      say("lost", null);
+    },
 
     async things() {
       const kept = await keep().catch(() => null);
