@@ -228,7 +228,7 @@ const sitting: Sitting = {
   version: 1,
   backend: "wasm",
   model: { pack: "p", name: "n", answers: { pooling: "cls" } },
-  sets: [{ pack: "p", role: "target", name: "pets", seed: 3, mapping: { cat: null } }],
+  sets: [{ pack: "p", role: "target", name: "pets", seed: 3, answers: {}, mapping: { cat: null } }],
   corruption: { names: ["fog"], severity: 2 },
   run: "r1",
   series: { id: "s", name: "Two", entries: [{ name: "a", recipe: { rank: 4 } }], at: 1, path: true },
