@@ -11,7 +11,8 @@ TAPS (arXiv 2203.16708) and its LoRA form (arXiv 2501.15377); score start 0.15 a
 (arXiv 2402.09353, gated as a whole), "l0" (LoRA under hard-concrete gates, arXiv 1712.01312), "lora" (every gate open and
 fixed), "full" (every parameter of the network moves), "linear" (only the classifier). `select` says what ranks the gates
 under a budget: the learned score, or one of the measures of src/training/selection.ts. `keep` is the weight of a term
-that holds the features near those of the frozen network, 1 - cos.
+that holds the features near those of the frozen network, 1 - cos. `class_weights` "balanced" weighs an image of class c
+n / (k n_c) in every cross-entropy, the probe's and its choice of L2 included.
 
     from selective_lora import Recipe, finetune, accuracy
     tuned = finetune(model, pixels, labels, classes, Recipe(rank=8, epochs=5), validation=(val_pixels, val_labels))
@@ -58,6 +59,7 @@ class Recipe:
     head_learning_rate: float = 1e-3
     score_learning_rate: float = 0.01
     weight_decay: float = 0.0
+    class_weights: str = "none"  # none | balanced
     augmentation: str = "flip"  # none | flip | crop-flip
     keep: float = 0.0  # weight of staying near the frozen network's features
     seed: int = 0
@@ -403,7 +405,13 @@ def accuracy(logits, pixels, labels, batch=64):
     return (in_batches(logits, pixels, batch).argmax(1) == labels).float().mean().item()
 
 
-def fit_logistic(x, y, classes, l2, start=None):
+def balanced(labels, classes):
+    """What each class weighs: n / (k n_c), k classes that occur (scikit-learn's "balanced"). -> [classes]"""
+    counts = torch.bincount(labels, minlength=classes).double()
+    return torch.where(counts > 0, len(labels) / ((counts > 0).sum() * counts.clamp_min(1)), 0.0)
+
+
+def fit_logistic(x, y, classes, l2, start=None, weights=None):
     """L2-regularised multinomial logistic regression, mean loss + l2/2 ||W||^2, bias free. -> W [C, D], b [C] (f64)"""
     weight = torch.zeros(classes, x.shape[1], dtype=torch.float64, device=x.device) if start is None else start[0].clone()
     bias = torch.zeros(classes, dtype=torch.float64, device=x.device) if start is None else start[1].clone()
@@ -412,7 +420,7 @@ def fit_logistic(x, y, classes, l2, start=None):
 
     def closure():
         solver.zero_grad()
-        loss = F.cross_entropy(F.linear(x, weight, bias), y) + l2 / 2 * weight.square().sum()
+        loss = F.cross_entropy(F.linear(x, weight, bias), y, weight=weights) + l2 / 2 * weight.square().sum()
         loss.backward()
         return loss
 
@@ -420,20 +428,24 @@ def fit_logistic(x, y, classes, l2, start=None):
     return weight.detach(), bias.detach()
 
 
-def linear_probe(features, labels, classes, validation=None):
+def linear_probe(features, labels, classes, validation=None, weights=None):
     """The classifier training starts from. Features are standardised for the fit and the scale folded back; the L2
-    is the one of L2_GRID with the best validation accuracy, then the lowest validation loss. -> W [C, D], b [C], l2"""
+    is the one of L2_GRID with the best validation accuracy, then the lowest validation loss; `weights` of classes count
+    in all three. -> W [C, D], b [C], l2"""
     x = features.double()
     mean, std = x.mean(0), x.std(0, unbiased=False).clamp_min(1e-6)
     best, start = None, None
     for l2 in L2_GRID if validation is not None else (0.01,):
-        start = fit_logistic((x - mean) / std, labels, classes, l2, start)
+        start = fit_logistic((x - mean) / std, labels, classes, l2, start, weights)
         weight = start[0] / std
         bias = start[1] - weight @ mean
         key = (0.0, 0.0)
         if validation is not None:
             logits = F.linear(validation[0].double(), weight, bias)
-            key = ((logits.argmax(1) == validation[1]).double().mean().item(), -F.cross_entropy(logits, validation[1]).item())
+            right, each = (logits.argmax(1) == validation[1]).double(), torch.ones(len(logits), dtype=torch.float64)
+            each = each if weights is None else weights[validation[1]]
+            loss = F.cross_entropy(logits, validation[1], weight=weights)
+            key = ((right * each).sum().item() / each.sum().item(), -loss.item())
         if best is None or key > best[0]:
             best = (key, weight.float(), bias.float(), l2)
     return best[1:]
@@ -465,8 +477,9 @@ def augment(pixels, kind, generator):
 class Run:
     """The optimisers and the schedule of one run; `step` is one batch."""
 
-    def __init__(self, tuned, recipe, steps):
+    def __init__(self, tuned, recipe, steps, class_weights=None):
         self.tuned, self.recipe, self.steps, self.done = tuned, recipe, steps, 0
+        self.class_weights = class_weights
         self.penalty_from = round(recipe.warmup * steps)
         self.settle_from = steps - round(recipe.settle * steps)
         names = ("lora_A", "lora_B", "lora_magnitude_vector", "residual")
@@ -544,7 +557,7 @@ class Run:
             group["lr"] = group["base"] * factor
         self.weights.zero_grad(set_to_none=True)
         self.gates.zero_grad(set_to_none=True)
-        task = F.cross_entropy(tuned.logits(pixels), labels)
+        task = F.cross_entropy(tuned.logits(pixels), labels, weight=self.class_weights)
         loss = task + tuned.penalty() if learning and at >= self.penalty_from else task
         if recipe.keep > 0:
             loss = loss + recipe.keep * tuned.kept(pixels if kept is None else torch.cat([pixels, kept])).mean()
@@ -564,12 +577,13 @@ def finetune(model, pixels, labels, classes, recipe=Recipe(), validation=None, o
     tuned = SelectiveLora(model, classes, recipe)
     tuned.apply(open=[0] * len(tuned.gates))
     held = None if validation is None else (in_batches(tuned.features, validation[0]), validation[1])
-    weight, bias, _ = linear_probe(in_batches(tuned.features, pixels), labels, classes, held)
+    weights = balanced(labels, classes) if recipe.class_weights == "balanced" else None
+    weight, bias, _ = linear_probe(in_batches(tuned.features, pixels), labels, classes, held, weights)
     tuned.probe = (weight, bias)
     tuned.head.weight.data, tuned.head.bias.data = weight.clone(), bias.clone()
     generator = torch.Generator().manual_seed(recipe.seed + 1)
     batches = math.ceil(len(pixels) / recipe.batch)
-    run = Run(tuned, recipe, batches * recipe.epochs)
+    run = Run(tuned, recipe, batches * recipe.epochs, None if weights is None else weights.to(pixels.dtype))
     for epoch in range(recipe.epochs):
         order = torch.randperm(len(pixels), generator=generator)
         for chosen in order.split(recipe.batch):

@@ -140,6 +140,8 @@ async function fitProbe(network: Network, job: Job): Promise<StartingHead> {
   const trained = await features(ofSplit(target, "train"), "Looking at the training images");
   const held = await features(ofSplit(target, "val"), "Looking at the validation images");
   const tick = job.progress("probe", "Fitting the linear probe");
-  const { head, validation } = await linearProbe(trained, target.images.classes.length, held, tick);
+  const classes = target.images.classes.length;
+  const { classWeights } = network.recipe;
+  const { head, validation } = await linearProbe(trained, classes, held, tick, classWeights);
   return { head, bank: trained, validation };
 }

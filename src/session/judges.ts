@@ -29,7 +29,7 @@ export interface Network {
   weights: VitWeights;
   /** The model's text tower; null without one. */
   text: TextTower | null;
-  recipe: Pick<Recipe, "head" | "prompts" | "neighbours">;
+  recipe: Pick<Recipe, "head" | "prompts" | "neighbours" | "classWeights">;
   /** What the new classifier and k-NN read. */
   pooling: Pooling;
   /** Labels of the model's own classifier; empty without one. */

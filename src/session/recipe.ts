@@ -5,6 +5,7 @@ import { budgetPattern } from "../adaptation/budget.ts";
 import { type Method, methods, type Selection, selections, traitsOf } from "../adaptation/methods.ts";
 import { poolings } from "../checkpoint/pooling.ts";
 import { templateProblem } from "../text/prompts.ts";
+import { classWeightings } from "../training/class_weights.ts";
 
 export { poolingWords } from "../checkpoint/pooling.ts";
 export { promptSets, readTemplates, templateProblem } from "../text/prompts.ts";
@@ -58,6 +59,8 @@ export const recipeSchema = z.object({
   weightDecay: z.number().min(0).max(1).default(0),
   /** Weight of staying near the frozen network, on the training images and on every set of role "keep". */
   keep: z.number().min(0).max(1000).default(0),
+  /** What a class weighs in the loss. */
+  classWeights: z.enum(classWeightings).default("none"),
   augmentation: z.enum(["none", "flip", "crop-flip"]).default("flip"),
   seed: z.int().min(0).max(4294967295).default(0),
 });
@@ -166,6 +169,11 @@ export const recipeWords: Record<keyof Recipe, { label: string; explanation: str
     label: "Keep near before",
     explanation:
       "How hard the network is held to what it made of images before the run, your training images and any you add to keep. Higher forgets less and learns less; 0 is off.",
+  },
+  classWeights: {
+    label: "Class weights",
+    explanation:
+      "What an image counts for while learning: each alike (none), or so that every class counts alike, whether it has 300 images or 3 (balanced).",
   },
   augmentation: {
     label: "Augmentation",

@@ -235,8 +235,8 @@ export async function trainRun(input: RunInput): Promise<Run> {
 
 /** The classifier that the recipe starts from and the "before" it gives: as a run before it found them, or found now. */
 async function startOf({ starts, checkpoint, text, target, sets, recipe, job }: RunInput, network: Network) {
-  const { head: kind, prompts, neighbours } = recipe;
-  const key = JSON.stringify([kind, prompts, neighbours, network.pooling]);
+  const { head: kind, prompts, neighbours, classWeights } = recipe;
+  const key = JSON.stringify([kind, prompts, neighbours, classWeights, network.pooling]);
   const known = starts.get(key);
   if (known) return known;
   const { head, bank, validation } = await startHead(network, checkpoint, text.problem, job);

@@ -20,15 +20,21 @@ export function chooseImages(step: number, count: number, schedule: Schedule, se
   return order.slice(first, first + schedule.batch);
 }
 
-/** Labels and mask of a batch, padded. */
-export function labelsOf(source: PixelSource, chosen: readonly number[], batch: number) {
+/** Labels and mask of a batch, padded, and where classes weigh (class_weights.ts) each image's weight. */
+export function labelsOf(
+  source: PixelSource,
+  chosen: readonly number[],
+  batch: number,
+  ofClass: Float32Array | null = null,
+) {
   const labels = new Int32Array(batch);
   const mask = new Float32Array(batch);
   chosen.forEach((index, i) => {
     labels[i] = source.labels[index] as number;
     mask[i] = 1;
   });
-  return { labels, mask };
+  if (!ofClass) return { labels, mask };
+  return { labels, mask, weights: mask.map((one, i) => one * (ofClass[labels[i] as number] as number)) };
 }
 
 /** Pixels of a batch on the device, [batch, H, W, 3] int32, black where padded; the caller disposes it. */

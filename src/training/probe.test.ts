@@ -59,28 +59,34 @@ onEveryBackend(() => {
 });
 
 onEveryBackend(() => {
-  it("many images go through the classifier in parts, with the same value and slope", async () => {
-    const stream = random(seedFor(3, "parts"));
-    const features = Float32Array.from({ length: 50 * 6 }, () => stream.next() - 0.5);
-    const labels = Int32Array.from({ length: 50 }, (_, i) => i % 4);
-    const point = Float64Array.from({ length: 4 * 7 }, () => stream.next() - 0.5);
-    const heard: number[] = [];
-    const evaluate = async (atOnce?: number) => {
-      const fit = new Fit(features, labels, 6, 4, atOnce);
-      try {
-        return await fit.evaluate(point, 0.1, () => heard.push(0));
-      } finally {
-        fit.dispose();
-      }
-    };
-    const whole = await evaluate();
-    expect(heard).toHaveLength(1);
-    // Parts of 8 images, the last one of 2.
-    const parts = await evaluate(8 * 6 * 4);
-    expect(heard).toHaveLength(1 + 7);
-    expect(parts.value).toBeCloseTo(whole.value, 5);
-    expect([...parts.gradient]).toBeAllClose([...whole.gradient], { atol: 1e-6, rtol: 1e-4 });
-  });
+  it.each([
+    ["", null],
+    [", by weights of classes", Float32Array.of(1, 3, 0.5, 2)],
+  ])(
+    "many images go through the classifier in parts, with the same value and slope%s",
+    async (_, weights) => {
+      const stream = random(seedFor(3, "parts"));
+      const features = Float32Array.from({ length: 50 * 6 }, () => stream.next() - 0.5);
+      const labels = Int32Array.from({ length: 50 }, (_, i) => i % 4);
+      const point = Float64Array.from({ length: 4 * 7 }, () => stream.next() - 0.5);
+      const heard: number[] = [];
+      const evaluate = async (atOnce?: number) => {
+        const fit = new Fit(features, labels, 6, 4, weights, atOnce);
+        try {
+          return await fit.evaluate(point, 0.1, () => heard.push(0));
+        } finally {
+          fit.dispose();
+        }
+      };
+      const whole = await evaluate();
+      expect(heard).toHaveLength(1);
+      // Parts of 8 images, the last one of 2.
+      const parts = await evaluate(8 * 6 * 4);
+      expect(heard).toHaveLength(1 + 7);
+      expect(parts.value).toBeCloseTo(whole.value, 5);
+      expect([...parts.gradient]).toBeAllClose([...whole.gradient], { atol: 1e-6, rtol: 1e-4 });
+    },
+  );
 });
 
 describe("the solver", () => {

@@ -8,6 +8,7 @@ import { checkFinite } from "../tensor/faults.ts";
 import { linear } from "../tensor/linear.ts";
 import { outerSum } from "../tensor/low_rank.ts";
 import { nextTurn } from "../turn.ts";
+import { type ClassWeighting, classWeights } from "./class_weights.ts";
 import { minimise } from "./lbfgs.ts";
 import type { HeadArrays } from "./types.ts";
 
@@ -38,7 +39,7 @@ export interface Probe {
 
 /**
  * Minimises mean cross-entropy + l2/2·‖W‖² (bias free) over standardised features. The L2 is the one of the grid with
- * the best validation accuracy, then the lowest validation loss.
+ * the best validation accuracy, then the lowest validation loss; where classes weigh, images of each weigh so in all three.
  * @param onProgress iterations done and the most there can be; may throw to cancel
  * @throws Failure "bad-data" without training features
  */
@@ -47,6 +48,7 @@ export async function linearProbe(
   classes: number,
   validation: LabelledFeatures | null,
   onProgress?: (done: number, total: number) => void,
+  weighting: ClassWeighting = "none",
 ): Promise<Probe> {
   const count = train.labels.length;
   if (count === 0) {
@@ -57,6 +59,7 @@ export async function linearProbe(
     });
   }
   const width = train.features.length / count;
+  const weights = classWeights(weighting, train.labels, classes);
   const held = validation && validation.labels.length > 0 ? validation : null;
   const grid = held ? l2Grid : [usualL2];
   const total = grid.length * ITERATIONS;
@@ -67,9 +70,9 @@ export async function linearProbe(
     for (let d = 0, at = i * width; d < width; d++, at++)
       standard[at] = (train.features[at]! - mean[d]!) / deviation[d]!;
   });
-  const fit = new Fit(standard, train.labels, width, classes);
+  const fit = new Fit(standard, train.labels, width, classes, weights);
   let point = new Float64Array(classes * (width + 1));
-  let best: { probe: Probe; loss: number } | null = null;
+  let best: { probe: Probe; share: number; loss: number } | null = null;
   try {
     for (const [done, l2] of grid.entries()) {
       let reached = 0;
@@ -86,12 +89,11 @@ export async function linearProbe(
       checkFinite(found.value, "linear probe");
       point = found.x as Float64Array<ArrayBuffer>;
       const head = unstandardise(point, width, classes, mean, deviation);
-      const judged = held ? await judge(head, held, tick) : { accuracy: null, loss: 0 };
-      const better =
-        best === null ||
-        (judged.accuracy as number) > (best.probe.validation as number) ||
-        (judged.accuracy === best.probe.validation && judged.loss < best.loss);
-      if (better) best = { probe: { head, l2, validation: judged.accuracy }, loss: judged.loss };
+      const { accuracy, share, loss } = held
+        ? await judge(head, held, weights, tick)
+        : { accuracy: null, share: 0, loss: 0 };
+      const better = best === null || share > best.share || (share === best.share && loss < best.loss);
+      if (better) best = { probe: { head, l2, validation: accuracy }, share, loss };
     }
   } finally {
     fit.dispose();
@@ -105,24 +107,31 @@ interface Part {
   features: tf.Tensor2D;
   labels: tf.Tensor1D;
   weights: tf.Tensor1D;
+  /** What its mean counts in the whole. */
+  share: number;
 }
 
 /** Mean cross-entropy + l2/2·‖W‖² and its gradient, on the device; x is W [C, D] then b [C]. */
 export class Fit {
   readonly #parts: Part[] = [];
-  readonly #count: number;
   readonly #width: number;
   readonly #classes: number;
 
-  /** @param atOnce multiplications that a part of the images may take */
+  /**
+   * @param ofClass what an image of each class weighs; null where all weigh alike
+   * @param atOnce multiplications that a part of the images may take
+   */
   constructor(
     features: Float32Array,
     labels: Int32Array,
     width: number,
     classes: number,
+    ofClass: Float32Array | null = null,
     atOnce: number = PRODUCT,
   ) {
-    this.#count = labels.length;
+    const sumOf = (own: Int32Array) =>
+      ofClass ? own.reduce((sum, label) => sum + ofClass[label]!, 0) : own.length;
+    const whole = sumOf(labels);
     this.#width = width;
     this.#classes = classes;
     const rows = Math.max(1, Math.floor(atOnce / (width * classes)));
@@ -132,7 +141,10 @@ export class Fit {
       this.#parts.push({
         features: tf.tensor2d(values, [own.length, width]),
         labels: tf.tensor1d(own, "int32"),
-        weights: tf.ones([own.length]),
+        weights: ofClass
+          ? tf.tensor1d(Float32Array.from(own, (label) => ofClass[label]!))
+          : tf.ones([own.length]),
+        share: sumOf(own) / whole,
       });
     }
   }
@@ -148,7 +160,7 @@ export class Fit {
     const bias = tf.tensor1d(Float32Array.from(x.subarray(size)));
     const sums = new Float64Array(size + this.#classes + 1);
     try {
-      for (const { features, labels, weights } of this.#parts) {
+      for (const { features, labels, weights, share } of this.#parts) {
         const logits = linear(features, weight, bias);
         const { loss, gradient } = softmaxCrossEntropy(logits, labels, weights, 0);
         const packed = tf.tidy(() => {
@@ -160,8 +172,6 @@ export class Fit {
         packed.dispose();
         await nextTurn();
         goOn();
-        // A part's mean counts as its share of the images.
-        const share = labels.size / this.#count;
         for (let i = 0; i < sums.length; i++) sums[i] = sums[i]! + share * values[i]!;
       }
     } finally {
@@ -230,16 +240,22 @@ function unstandardise(
   return { weight, bias, classes };
 }
 
-/** Accuracy and mean cross-entropy in f64. @param goOn asked along the way; throws to cancel */
+/**
+ * Accuracy, and share of right answers and mean cross-entropy as the classes weigh, in f64.
+ * @param goOn asked along the way; throws to cancel
+ */
 async function judge(
   { weight, bias, classes }: HeadArrays,
   { features, labels }: LabelledFeatures,
+  weights: Float32Array | null,
   goOn: () => void,
-): Promise<{ accuracy: number; loss: number }> {
+): Promise<{ accuracy: number; share: number; loss: number }> {
   const width = weight.length / classes;
   const logits = new Float64Array(classes);
   let correct = 0;
+  let right = 0;
   let loss = 0;
+  let whole = 0;
   await byRows(labels.length, width * classes, (i) => {
     const label = labels[i]!;
     if (i % 256 === 0) goOn();
@@ -249,8 +265,15 @@ async function judge(
       logits[c] = sum;
     }
     const top = Math.max(...logits);
-    if (logits.indexOf(top) === label) correct += 1;
-    loss += top - logits[label]! + Math.log(logits.reduce((all, value) => all + Math.exp(value - top), 0));
+    const own = weights ? weights[label]! : 1;
+    whole += own;
+    if (logits.indexOf(top) === label) {
+      correct += 1;
+      right += own;
+    }
+    loss +=
+      own * (top - logits[label]! + Math.log(logits.reduce((all, value) => all + Math.exp(value - top), 0)));
   });
-  return { accuracy: correct / labels.length, loss: loss / labels.length };
+  // Where no class of the validation images is trained on, nothing weighs.
+  return { accuracy: correct / labels.length, share: right / (whole || 1), loss: loss / (whole || 1) };
 }

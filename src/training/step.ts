@@ -45,6 +45,8 @@ export interface StepBatch {
   labels: Int32Array | null;
   /** 1 for an image, 0 for padding. */
   mask: Float32Array;
+  /** What each image weighs in the cross-entropy, 0 for padding; the mask where classes weigh alike. */
+  weights?: Float32Array;
   /** What the frozen network makes of the same pixels, [batch, F], where the learner keeps near it; the caller's. */
   teacher?: tf.Tensor2D | null;
 }
@@ -77,15 +79,15 @@ export function* trainInParts(
   const parts = Array.isArray(batch) ? (batch as readonly StepBatch[]) : [batch as StepBatch];
   // Gates that draw noise rest while all are open, until the warm-up ends.
   const step = adaptation.beginStep(optimiser, at < schedule.penaltyFrom ? null : at);
-  const weightOf = (which: readonly StepBatch[]) =>
-    which.reduce((sum, { mask }) => sum + mask.reduce((own, weight) => own + weight, 0), 0);
-  const labelled = weightOf(parts.filter(({ labels }) => labels !== null));
-  const images = weightOf(parts);
+  const sumOf = (values: Float32Array) => values.reduce((sum, value) => sum + value, 0);
+  const weightOf = ({ labels, mask, weights = mask }: StepBatch) => (labels ? sumOf(weights) : 0);
+  const labelled = parts.reduce((sum, part) => sum + weightOf(part), 0);
+  const images = parts.reduce((sum, { mask }) => sum + sumOf(mask), 0);
   const losses: tf.Scalar[] = [];
   let whole = false;
   try {
     for (const part of parts) {
-      const shares = { ofLabelled: weightOf([part]) / labelled, ofAll: 1 / images };
+      const shares = { ofLabelled: weightOf(part) / labelled, ofAll: 1 / images };
       losses.push(...(yield* collectBatch(learner, step, part, shares, onPhase)));
     }
     whole = true;
@@ -145,7 +147,9 @@ function* collectBatch(
   const losses: tf.Scalar[] = [];
   const distances: tf.Scalar[] = [];
   if (batch.labels) {
-    const { loss, gradient } = classLoss(learner, seen, batch.labels, mask, shares.ofLabelled);
+    const rows = batch.weights ? tf.tensor1d(batch.weights) : mask;
+    const { loss, gradient } = classLoss(learner, seen, batch.labels, { mask, rows }, shares.ofLabelled);
+    if (rows !== mask) rows.dispose();
     losses.push(loss);
     if (kept) {
       const dseen = linearInputGradient(gradient, head.weight);
@@ -192,19 +196,19 @@ function* collectBatch(
   return losses;
 }
 
-/** The cross-entropy of a part, and what it says to the head. */
+/** The cross-entropy of a part, by the weights of its rows, and what it says to the head. */
 function classLoss(
   { adaptation, head, optimiser }: Learner,
   seen: tf.Tensor2D,
   classes: Int32Array,
-  mask: tf.Tensor1D,
+  { mask, rows }: { mask: tf.Tensor1D; rows: tf.Tensor1D },
   share: number,
 ): CrossEntropy {
   const count = adaptation.parameters.length;
   const { learns = "both" } = head;
   const labels = tf.tensor1d(classes, "int32");
   const logits = linear(seen, head.weight, head.bias);
-  const result = sharedLoss(softmaxCrossEntropy(logits, labels, mask, 0), share);
+  const result = sharedLoss(softmaxCrossEntropy(logits, labels, rows, 0), share);
   if (learns !== "nothing") optimiser.collect(count, result.gradient, seen);
   if (learns === "both") {
     // Rows that only pad have gradient 0, so that the mask may stand for ones.

@@ -12,6 +12,7 @@ import { allocatedBytes, guardMemory } from "../tensor/memory.ts";
 import { type InParts, inTurns, nextTurn } from "../turn.ts";
 import type { PixelSource, VitWeights } from "../vit/types.ts";
 import { chooseImages, EntryCache, fetchPixels, labelsOf, uploadPixels } from "./batches.ts";
+import { classWeights } from "./class_weights.ts";
 import { chooseKept, Teacher } from "./keep.ts";
 import { findNonFinite } from "./non_finite.ts";
 import { createAdamW, createSgd } from "./optimiser.ts";
@@ -64,6 +65,8 @@ class Loop implements Trainer {
   readonly #weights: VitWeights;
   readonly #recipe: TrainingRecipe;
   readonly #source: PixelSource;
+  /** What each class weighs in the loss; null where all weigh alike. */
+  readonly #classWeights: Float32Array | null;
   readonly #hooks: TrainingHooks;
   readonly #schedule: Schedule;
   readonly #learner: Learner;
@@ -94,6 +97,7 @@ class Loop implements Trainer {
     // Under a budget the ranks decide, and a pull on every score would change none of them.
     this.#recipe = this.#budget === null ? recipe : { ...recipe, lambda: 0 };
     this.#source = source;
+    this.#classWeights = classWeights(recipe.classWeights ?? "none", source.labels, start.classes);
     this.#hooks = hooks ?? {};
     this.#probe = head;
     this.#schedule = createSchedule(source.count, recipe);
@@ -344,12 +348,12 @@ class Loop implements Trainer {
 
   *#runStep(chosen: readonly number[], { own, beside }: Pixels): InParts<tf.Scalar> {
     const parts = this.#shares(chosen).map((share, i): StepBatch => {
-      const { labels, mask } = labelsOf(this.#source, share, this.#atOnce);
+      const rows = labelsOf(this.#source, share, this.#atOnce, this.#classWeights);
       const input = this.#cache
         ? this.#cache.take(share, this.#atOnce)
         : { pixels: this.#upload(own, i, share.length) };
       const pixels = "pixels" in input ? input.pixels : () => this.#upload(own, i, share.length);
-      return { input, labels, mask, teacher: this.#teach(this.#teacher, share, pixels) };
+      return { input, ...rows, teacher: this.#teach(this.#teacher, share, pixels) };
     });
     const kept = this.#shares(this.#chooseKept(this.step)).map((share, i): StepBatch => {
       const pixels = this.#upload(beside, i, share.length);

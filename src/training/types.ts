@@ -2,6 +2,7 @@
 import type { Adaptation, AdaptationOptions, AdaptationSnapshot, SavedTensors } from "../adaptation/types.ts";
 import type { Pooling } from "../checkpoint/pooling.ts";
 import type { PixelSource, VitWeights } from "../vit/types.ts";
+import type { ClassWeighting } from "./class_weights.ts";
 
 /** The part of a recipe the loop reads; the session's `Recipe` fits as it is. */
 export interface TrainingRecipe extends AdaptationOptions {
@@ -26,6 +27,8 @@ export interface TrainingRecipe extends AdaptationOptions {
   augmentation: "none" | "flip" | "crop-flip";
   /** Whether the classifier learns too; by default it does. */
   headTrains?: "yes" | "no";
+  /** What a class weighs in the loss (class_weights.ts); every image counts alike unless said otherwise. */
+  classWeights?: ClassWeighting;
   /** For A, B and the classifier; AdamW unless said otherwise. SGD has momentum 0.9 and no weight decay. */
   optimiser?: "adamw" | "sgd";
 }
@@ -38,7 +41,7 @@ export interface TrainingReport {
   steps: number;
   /** 0-based epoch of the last step. */
   epoch: number;
-  /** Cross-entropy, mean over the steps since the last report. */
+  /** Cross-entropy, weighted as the recipe weighs classes, mean over the steps since the last report. */
   loss: number;
   penalty: number;
   /** Mean 1 - cos between the features of now and the frozen network's, over the steps since the last report; absent where

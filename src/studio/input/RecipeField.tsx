@@ -37,6 +37,7 @@ const optionWords: Record<string, string> = {
   attention: "Attention",
   mlp: "MLP",
   none: "None",
+  balanced: "Balanced",
   flip: "Mirror",
   "crop-flip": "Mirror, crop",
   linear: "Linear",
