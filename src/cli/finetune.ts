@@ -1,6 +1,7 @@
 // One run, a run over seeds, and the standard line-up, into folders: the merged model and the records of each.
 import { basename, join, resolve } from "node:path";
 import { Failure } from "../failure.ts";
+import { balancedTells } from "../session/balanced.ts";
 import { nameOfRun } from "../session/export_name.ts";
 import {
   type Entry,
@@ -487,6 +488,7 @@ function runWords(
   at: string,
   { stopped }: ReturnType<typeof stopOf>,
 ): string {
+  const balanced = balancedTells(...before, ...after);
   const rows = after.flatMap((set, i) => {
     const row = (now: Measured, was: Measured | undefined, name: string) => [
       name,
@@ -498,14 +500,15 @@ function runWords(
       `${percent(now.interval[0])} to ${percent(now.interval[1])}`,
     ];
     const parts = set.parts ?? [];
+    const even = balanced ? [percent(before[i]?.balanced ?? 0), percent(set.balanced)] : [];
     return [
-      row(set, before[i], parts.length > 0 ? `${set.name}, mean` : set.name),
+      [...row(set, before[i], parts.length > 0 ? `${set.name}, mean` : set.name), ...even],
       ...parts.map((part, p) => row(part, before[i]?.parts?.[p], `  ${part.name}`)),
     ];
   });
   const heads = ["set", "images", "judged by", "before", "after", "change", "95 % interval"];
   return [
-    table(heads, rows),
+    table(balanced ? [...heads, "balanced before", "after"] : heads, rows),
     stopped
       ? `Stopped by ${stopped.by} after step ${stopped.step} of ${stopped.steps}; this is what was learned until then.\n`
       : "",
@@ -606,17 +609,29 @@ async function series(
 
 function summaryTable(summaries: readonly (Summary & { name: string })[]): string {
   const sets = summaries[0]?.sets ?? [];
+  const uneven = (name: string, role: string) =>
+    summaries.some((one) =>
+      one.sets.some((set) => set.role === role && set.name === name && set.balancedTells),
+    );
   const spread = ({ mean, deviation }: Spread, scale: number) =>
     (scale * mean).toFixed(1) + (deviation === null ? "" : ` ± ${(scale * deviation).toFixed(1)}`);
   return table(
-    ["run", "runs", "open", ...sets.flatMap(({ name }) => [`${name}, %`, "change"]), "seconds"],
+    [
+      ...["run", "runs", "open"],
+      ...sets.flatMap(({ role, name }) => [
+        ...[`${name}, %`, "change"],
+        ...(uneven(name, role) ? ["balanced, %"] : []),
+      ]),
+      "seconds",
+    ],
     summaries.map((one) => [
       one.name,
       String(one.runs),
       `${spread(one.open, 1)} of ${one.gates}`,
       ...sets.flatMap(({ role, name }) => {
         const found = one.sets.find((set) => set.role === role && set.name === name);
-        return found ? [spread(found.after, 100), spread(found.change, 100)] : ["", ""];
+        const balanced = uneven(name, role) ? [found ? spread(found.balanced, 100) : ""] : [];
+        return [...(found ? [spread(found.after, 100), spread(found.change, 100)] : ["", ""]), ...balanced];
       }),
       spread(one.seconds, 1),
     ]),

@@ -36,10 +36,11 @@ test("spread is the sample standard deviation", () => {
 });
 
 test("runs are averaged set by set; a set that one of them lacks is left out", () => {
+  const scored = { balanced: 0.5, balancedTells: false };
   const outcome = (after: number, more: string[] = []) => ({
     sets: [
-      { role: "target" as const, name: "target", before: 0.4, after },
-      ...more.map((name) => ({ role: "ood" as const, name, before: 0, after: 0 })),
+      { role: "target" as const, name: "target", before: 0.4, after, ...scored, balancedTells: after > 0.6 },
+      ...more.map((name) => ({ role: "ood" as const, name, before: 0, after: 0, ...scored })),
     ],
     open: 2,
     gates: 24,
@@ -49,6 +50,7 @@ test("runs are averaged set by set; a set that one of them lacks is left out", (
   expect(summary?.sets.map(({ name }) => name)).toEqual(["target"]);
   expect(summary?.sets[0]?.after.mean).toBeCloseTo(0.6, 12);
   expect(summary?.sets[0]?.change.mean).toBeCloseTo(0.2, 12);
+  expect(summary?.sets[0]).toMatchObject({ balanced: { mean: 0.5, deviation: 0 }, balancedTells: true });
   expect(summary?.sets[0]?.after.deviation).toBeCloseTo(Math.SQRT1_2 / 5, 12);
   expect(summary).toMatchObject({ runs: 2, gates: 24, open: { mean: 2, deviation: 0 } });
   expect(summarise([])).toBeNull();

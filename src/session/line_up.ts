@@ -1,4 +1,5 @@
 // Several runs in one go: the standard line-up of methods, each over seeds, and what they came to, mean and spread.
+import { balancedTells } from "./balanced.ts";
 import type { RunResult, SetRole } from "./protocol.ts";
 import { applies, methodWords, type Recipe, selectionWords } from "./recipe.ts";
 
@@ -60,7 +61,15 @@ export function spreadOf(values: readonly number[]): Spread | null {
 
 /** The part of a run's outcome that is averaged. */
 export interface Outcome {
-  sets: { role: SetRole; name: string; before: number; after: number }[];
+  sets: {
+    role: SetRole;
+    name: string;
+    before: number;
+    after: number;
+    /** Balanced accuracy after, and whether it says what the accuracy does not (balanced.ts). */
+    balanced: number;
+    balancedTells: boolean;
+  }[];
   open: number;
   gates: number;
   seconds: number;
@@ -73,6 +82,8 @@ export function outcomeOf({ before, after, gates, final, seconds }: RunResult): 
       name: set.name,
       before: before.sets.find(({ id }) => id === set.id)?.accuracy ?? 0,
       after: set.accuracy,
+      balanced: set.balanced,
+      balancedTells: balancedTells(set),
     })),
     open: final.open.reduce((sum, one) => sum + one, 0),
     gates: gates.length,
@@ -83,7 +94,16 @@ export function outcomeOf({ before, after, gates, final, seconds }: RunResult): 
 /** What runs of one entry came to. */
 export interface Summary {
   runs: number;
-  sets: { role: SetRole; name: string; before: Spread; after: Spread; change: Spread }[];
+  sets: {
+    role: SetRole;
+    name: string;
+    before: Spread;
+    after: Spread;
+    change: Spread;
+    /** Balanced accuracy after, and whether it says in any run what the accuracy does not. */
+    balanced: Spread;
+    balancedTells: boolean;
+  }[];
   open: Spread;
   gates: number;
   seconds: Spread;
@@ -108,6 +128,8 @@ export function summarise(outcomes: readonly Outcome[]): Summary | null {
           before: spreadOf(each.map(({ before }) => before)) as Spread,
           after: spreadOf(each.map(({ after }) => after)) as Spread,
           change: spreadOf(each.map(({ before, after }) => after - before)) as Spread,
+          balanced: spreadOf(each.map(({ balanced }) => balanced)) as Spread,
+          balancedTells: each.some((set) => set.balancedTells),
         },
       ];
     }),

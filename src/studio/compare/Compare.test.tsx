@@ -5,6 +5,8 @@ import type { Evaluation, ExportReport, SetAccuracy, SetRole } from "../../sessi
 import { ExportPanel, type ExportPanelProps } from "./ExportPanel.tsx";
 import { FrequentPairs, type FrequentPairsProps } from "./FrequentPairs.tsx";
 import { Scoreboard, type ScoreboardProps } from "./Scoreboard.tsx";
+import { SetsTable } from "./SetsTable.tsx";
+import { setRows } from "./scores.ts";
 import { setAccuracy } from "./testing.ts";
 
 function set(id: string, role: SetRole, correct: number): SetAccuracy {
@@ -50,6 +52,21 @@ describe("Scoreboard", () => {
     const points = [{ step: 4, epoch: 1, sets }];
     expect(board({ before, points })).toContain("Target ≈ 70.0% ▲ +20.0");
     expect(board({ before, points, current: before })).toContain("Target 60.0% 0.0");
+  });
+});
+
+describe("SetsTable", () => {
+  const table = (balanced: number) => {
+    const one = (correct: number, even: number) =>
+      evaluation({ ...set("t", "target", correct), interval: [0.5, 0.9], balanced: even });
+    const rows = setRows(one(120, 0.55), one(160, balanced), null, []);
+    const props = { adjusting: false, colours: new Map(), chosen: null, onChoose: () => {} };
+    return shown(<SetsTable rows={rows} {...props} />);
+  };
+
+  it("puts the balanced accuracy beside an accuracy whose interval does not hold it, and there alone", () => {
+    expect(table(0.25)).toContain("balanced 55.0% 25.0% ▼ −30.0");
+    expect(table(0.51)).not.toContain("balanced");
   });
 });
 

@@ -1,5 +1,6 @@
 // Every set before, after and now: accuracy, its 95 % interval as a bar, the change in points, how many images.
 import { memo } from "react";
+import { balancedTells } from "../../session/balanced.ts";
 import type { SetAccuracy } from "../../session/protocol.ts";
 import { formatCount } from "../shared/format.ts";
 import { changeArrow, percent, pointsChange } from "../watch/format.ts";
@@ -97,6 +98,25 @@ export const SetsTable = memo(function SetsTable({
                 )}
               </td>
             </tr>
+            {balancedTells(row.before, row.after, row.now) && (
+              <tr className={classes.balanced}>
+                <th scope="row">
+                  <Term word="balanced">balanced</Term>
+                </th>
+                <td>{row.before ? percent(row.before.balanced) : "–"}</td>
+                <td>{row.after ? percent(row.after.balanced) : "–"}</td>
+                {adjusted && <td>{row.now ? percent(row.now.balanced) : <Pending />}</td>}
+                <td>
+                  {pending ? (
+                    <Pending />
+                  ) : row.before && latest ? (
+                    <Change value={latest.balanced - row.before.balanced} />
+                  ) : (
+                    "–"
+                  )}
+                </td>
+              </tr>
+            )}
             <tr className={classes.second}>
               <td colSpan={adjusted ? 5 : 4}>
                 <Intervals row={row} axis={axis} colour={colours.get(row.id) ?? "currentcolor"} />
