@@ -11,6 +11,16 @@ interface Manifest {
   images: { name: string; width: number; height: number; lossy: boolean; sha256: string }[];
   specs: { name: string; spec: ResizeSpec; images: string[] }[];
 }
+interface OddFile {
+  name: string;
+  file: string;
+  width: number;
+  height: number;
+  pixels: string;
+}
+const odd: Record<"deep" | "turned", OddFile[]> = JSON.parse(
+  readFileSync(join(fixtures, "odd_files.json"), "utf8"),
+);
 const manifest: Manifest = JSON.parse(readFileSync(join(fixtures, "preprocess.json"), "utf8"));
 
 /** The module as one script a page can import. */
@@ -58,6 +68,31 @@ test("the browser gives the reference's pixels", async ({ page }) => {
     manifest.images.map(({ name }) => name),
   );
   expect.soft(decoded).toEqual(manifest.images.map(({ lossy: _, ...rest }) => rest));
+
+  const worst = await page.evaluate(
+    async (files) => {
+      const address = "/pixels/module.js";
+      const { decodeImage }: typeof import("./pixels_module.ts") = await import(address);
+      const bytesOf = async (text: string) =>
+        new Uint8Array(await (await fetch(`data:;base64,${text}`)).arrayBuffer());
+      const results = [];
+      for (const { name, file, width, height, pixels } of files) {
+        const image = await decodeImage(new Blob([await bytesOf(file)]), name);
+        const expected = await bytesOf(pixels);
+        const shape = image.width === width && image.height === height;
+        const far = image.data.reduce(
+          (most, value, i) => Math.max(most, Math.abs(value - (expected[i] ?? 999))),
+          0,
+        );
+        results.push({ name, worst: shape ? far : 999 });
+      }
+      return results;
+    },
+    [...odd.deep, ...odd.turned],
+  );
+  expect(worst.length).toBe(50);
+  for (const { name, worst: far } of worst)
+    expect.soft(far, name).toBeLessThanOrEqual(name.endsWith("jpeg") ? 1 : 0);
 
   const compared = await page.evaluate(async (specs) => {
     const address = "/pixels/module.js";

@@ -32,28 +32,37 @@ export function encodeBmp({ width, height, data }: RgbImage): Blob {
   return new Blob([bytes], { type: "image/bmp" });
 }
 
+/** Lengths of BITMAPINFOHEADER and its successors; OS/2's lie between and mean other things by the same numbers. */
+const HEADER_SIZES = new Set([40, 52, 56, 108, 124]);
+
 /**
  * Decodes a BMP of 1, 4, 8, 24 or 32 bits a pixel; alpha counts only where the header declares a mask for it.
  * @param bytes a file whose size `readHeader` has accepted
- * @throws Failure `bad-file`: compressed, 16 bit, odd masks, or cut short
+ * @throws Failure `bad-file`: compressed, 16 bit, odd masks, cut short, or pixels that begin inside header, masks or palette
  */
 export function decodeBmp(bytes: Uint8Array, path: string): RgbImage {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length < 54) refuse(path, "The image file is cut short.");
   const pixelOffset = view.getUint32(10, true);
   const headerSize = view.getUint32(14, true);
   const width = view.getInt32(18, true);
   const signedHeight = view.getInt32(22, true);
   const height = Math.abs(signedHeight);
-  if (bytes.length < 54) refuse(path, "The image file is cut short.");
+  if (!HEADER_SIZES.has(headerSize)) refuse(path, "This kind of BMP is not read.");
   const bits = view.getUint16(28, true);
   const compression = view.getUint32(30, true);
   const masked = compression === BI_BITFIELDS || compression === BI_ALPHABITFIELDS;
   if (compression !== BI_RGB && !(masked && bits === 32)) refuse(path, "Compressed BMP files are not read.");
   if (![1, 4, 8, 24, 32].includes(bits)) refuse(path, `BMP files of ${bits} bits a pixel are not read.`);
 
+  // Before the pixels lie the header, behind one of 40 bytes its masks, and the palette.
+  const maskBytes = headerSize === 40 && masked ? (compression === BI_ALPHABITFIELDS ? 16 : 12) : 0;
+  const paletteSize = bits <= 8 ? Math.min(view.getUint32(46, true) || 1 << bits, 1 << bits) : 0;
+  const palette = 14 + headerSize;
+  if (pixelOffset < palette + maskBytes + paletteSize * 4)
+    refuse(path, `The BMP says that its pixels begin inside its ${bits <= 8 ? "palette" : "header"}.`);
   const rowBytes = Math.ceil((width * bits) / 32) * 4;
-  if (pixelOffset < 14 + headerSize || pixelOffset + rowBytes * height > bytes.length)
-    refuse(path, "The image file is cut short.");
+  if (pixelOffset + rowBytes * height > bytes.length) refuse(path, "The image file is cut short.");
 
   // Byte of each channel inside a 32-bit pixel; bitmaps are blue, green, red unless masks say otherwise.
   let red = 2;
@@ -66,13 +75,12 @@ export function decodeBmp(bytes: Uint8Array, path: string): RgbImage {
     red = byteOf(view.getUint32(54, true));
     green = byteOf(view.getUint32(58, true));
     blue = byteOf(view.getUint32(62, true));
-    if (headerSize >= 56 || compression === BI_ALPHABITFIELDS) alpha = byteOf(view.getUint32(66, true));
-    if (red < 0 || green < 0 || blue < 0) refuse(path, "BMP files with unusual colour masks are not read.");
+    const alphaMask = headerSize >= 56 || compression === BI_ALPHABITFIELDS ? view.getUint32(66, true) : 0;
+    alpha = byteOf(alphaMask);
+    const used = [red, green, blue, ...(alphaMask === 0 ? [] : [alpha])];
+    if (used.some((byte) => byte < 0) || new Set(used).size < used.length)
+      refuse(path, "BMP files with unusual colour masks are not read.");
   }
-
-  const paletteSize = bits <= 8 ? Math.min(view.getUint32(46, true) || 1 << bits, 1 << bits) : 0;
-  const palette = 14 + headerSize;
-  if (palette + paletteSize * 4 > bytes.length) refuse(path, "The image file is cut short.");
 
   const data = new Uint8Array(width * height * 3);
   for (let y = 0; y < height; y++) {

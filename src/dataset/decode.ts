@@ -1,11 +1,13 @@
-// What both decoders share: limits first, then the header, then the platform's own decoder, then one sentence for
-// whatever went wrong inside it. Big images wait for each other, so that a folder of them fits in memory.
+// What both decoders share: limits first, then the header, then the platform's own decoder, then the orientation, and one
+// sentence for whatever went wrong inside. What platforms read differently, BMP and 16 bits, is read here. Big images wait for each other, so that a folder of them fits in memory.
 import { Failure } from "../failure.ts";
 import { decodeBmp } from "./bmp.ts";
+import { decodeDeepPng, isDeepPng } from "./deep_png.ts";
 import { type ImageHeader, MAX_FILE_BYTES, MAX_PIXELS, readHeader } from "./header.ts";
+import { takeOrientation, turn } from "./orientation.ts";
 import type { DecodeImage, RgbImage } from "./types.ts";
 
-/** Decodes a PNG, JPEG, WebP or GIF whose header was accepted; may throw anything. */
+/** Decodes a PNG, JPEG, WebP or GIF whose header was accepted and that declares no orientation; may throw anything. */
 export type NativeDecode = (bytes: Uint8Array<ArrayBuffer>, header: ImageHeader) => Promise<RgbImage>;
 
 /** A `DecodeImage` around a platform's decoder. */
@@ -19,12 +21,14 @@ export function decoder(native: NativeDecode): DecodeImage {
         remedy: "Save it smaller and try again.",
       });
     }
-    const bytes = new Uint8Array(await readBytes(blob, path));
-    const header = readHeader(bytes, path);
-    if (header.format === "bmp") return decodeBmp(bytes, path);
+    const read = new Uint8Array(await readBytes(blob, path));
+    const header = readHeader(read, path);
+    if (header.format === "bmp") return decodeBmp(read, path);
+    const { orientation, bytes } = takeOrientation(read, header.format);
+    const decode = isDeepPng(header, bytes) ? decodeDeepPng : native;
     return withinMemory(header.width * header.height, async () => {
       try {
-        return await native(bytes, header);
+        return turn(await decode(bytes, header), orientation);
       } catch (error) {
         throw new Failure(
           {

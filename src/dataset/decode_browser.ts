@@ -1,4 +1,4 @@
-// Decoding in a browser worker: the browser's own decoders through createImageBitmap, colours untouched, EXIF turned,
+// Decoding in a browser worker: the browser's own decoders through createImageBitmap, colours untouched,
 // transparency over white. The header is read first, so that nothing huge is ever decoded.
 import { Failure } from "../failure.ts";
 import { decoder } from "./decode.ts";
@@ -11,7 +11,6 @@ const TILE = 2048;
 /** `DecodeImage` for browsers, in a worker or a page; reads PNG, JPEG, WebP, GIF (first frame) and BMP. */
 export const decodeImage = decoder(async (bytes, { format }) => {
   const bitmap = await createImageBitmap(new Blob([bytes], { type: mimeType(format) }), {
-    imageOrientation: "from-image",
     colorSpaceConversion: "none",
   });
   try {

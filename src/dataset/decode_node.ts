@@ -1,5 +1,5 @@
 // Decoding in Node, for the terminal and the tests: sharp (libjpeg-turbo, libpng, libwebp), set up so that its pixels
-// are those of PIL's `Image.open(...)`, `exif_transpose`, `convert("RGB")`, except that transparency lies over white.
+// are those of PIL's `Image.open(...)`, `convert("RGB")`, except that transparency lies over white.
 import sharp from "sharp";
 import { overWhite } from "./bmp.ts";
 import { decoder } from "./decode.ts";
@@ -11,7 +11,6 @@ export const decodeImage = decoder(async (bytes, { format }) => {
   const image = sharp(bytes, {
     // PIL leaves embedded colour profiles alone, and so did whoever trained the model.
     ignoreIcc: true,
-    autoOrient: true,
     failOn: "error",
     limitInputPixels: MAX_PIXELS,
   });

@@ -56,6 +56,13 @@ test("a PNG with damaged pixels is named", async () => {
   );
 });
 
+test("a JPEG of 12 bits is named, not called damaged", () => {
+  const jpeg = read("fine.jpg");
+  const frame = jpeg.findIndex((byte, i) => byte === 0xff && jpeg[i + 1] === 0xc2);
+  jpeg[frame + 4] = 12;
+  expect(attempt(jpeg)).toMatchObject({ parts: { what: "A JPEG of 12 bits is not read; save it as PNG." } });
+});
+
 test("20,000 x 20,000 pixels are refused by the header alone, in every format", async () => {
   const big = 20_000;
   const png = read("smooth.png");

@@ -123,6 +123,8 @@ function readJpeg(view: DataView, path: string): [number, number] {
       const length = view.getUint16(offset + 2);
       const isFrame =
         marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
+      if (isFrame && view.getUint8(offset + 4) !== 8)
+        throw unreadable(path, `A JPEG of ${view.getUint8(offset + 4)} bits is not read; save it as PNG.`);
       if (isFrame) size = [view.getUint16(offset + 7), view.getUint16(offset + 5)];
       offset += 2 + length;
       if (marker === 0xda) {

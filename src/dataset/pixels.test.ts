@@ -207,6 +207,26 @@ describe("augmentation", () => {
   });
 });
 
+test("files of 16 bits that use fewer are told of", async () => {
+  const bits = [undefined, 12, 8, 12];
+  const data = new Uint8Array(20 * 10 * 3);
+  const decode: DecodeImage = async (blob) => {
+    const used = bits[Number(await blob.text())];
+    return { width: 20, height: 10, data, ...(used && { bits: used }) };
+  };
+  const store = new PixelStore(set(["0", "1", "2", "3"]), spec, decode);
+  await store.prepare([0]);
+  expect(store.issues()).toEqual([]);
+  await store.prepare([0, 1, 2, 3]);
+  expect(store.issues()).toEqual([
+    {
+      severity: "warning",
+      text: expect.stringMatching(/^1 image uses only 8, 2 images use only 12 of their 16 bits\. /),
+      paths: ["b/1.jpg", "a/2.jpg", "b/3.jpg"],
+    },
+  ]);
+});
+
 test("a real file among texts that call themselves images", async () => {
   const jpeg = readFileSync(new URL("fixtures/fine.jpg", import.meta.url));
   const mixed = set(["0", "1"]);

@@ -39,6 +39,8 @@ export class PixelStore implements Pixels {
   #keptBytes = 0;
   readonly #pending = new Map<string, Promise<RgbImage>>();
   readonly #unreadable = new Map<number, Unreadable>();
+  /** Files of 16 bits that use fewer, and how many. */
+  readonly #fewBits = new Map<number, number>();
   #running = 0;
   readonly #queue: (() => void)[] = [];
 
@@ -105,8 +107,32 @@ export class PixelStore implements Pixels {
     return this.unreadable.filter(({ index }) => asked.has(index));
   }
 
-  /** The report's rows about unreadable files; classes that lose all their training images are errors. */
+  /** The report's rows about files that are read by a guess, and unreadable ones; classes that lose all their training
+   *  images are errors. */
   issues(): DataIssue[] {
+    return [...this.#guessed(), ...this.#lost()];
+  }
+
+  #guessed(): DataIssue[] {
+    const few = [...this.#fewBits].sort(([a], [b]) => a - b);
+    if (few.length === 0) return [];
+    const counts = [8, 12].flatMap((bits) => {
+      const count = few.filter(([, used]) => used === bits).length;
+      if (count === 0) return [];
+      return [
+        count === 1 ? `1 image uses only ${bits}` : `${count.toLocaleString("en")} images use only ${bits}`,
+      ];
+    });
+    return [
+      {
+        severity: "warning",
+        text: `${counts.join(", ")} of their 16 bits. Those are taken as the whole range, because the picture would be nearly black otherwise; one that is meant to be so dark has to be saved with 8 bits.`,
+        paths: few.slice(0, 20).flatMap(([index]) => this.#set.items[index]?.path ?? []),
+      },
+    ];
+  }
+
+  #lost(): DataIssue[] {
     const unreadable = this.unreadable;
     if (unreadable.length === 0) return [];
     const first = unreadable[0] as Unreadable;
@@ -184,6 +210,7 @@ export class PixelStore implements Pixels {
     await this.#enter();
     try {
       const image = await this.#decode(await item.read(), item.path);
+      if (image.bits !== undefined) this.#fewBits.set(index, image.bits);
       const size = { height: this.height, width: this.width };
       const source =
         kind === "input"

@@ -149,6 +149,8 @@ export interface RgbImage {
   width: number;
   height: number;
   data: Uint8Array<ArrayBuffer>;
+  /** Of a file of 16 bits a channel whose values use fewer: how many, 8 or 12. It was scaled by them. */
+  bits?: number;
 }
 
 /** Turns an encoded image into pixels; the browser and Node each bring their own. Throws Failure on a corrupt or oversized file. */
