@@ -1,6 +1,7 @@
 // From dropped files to the images, tables and archives among them: zips opened, hidden and unsafe names left out, and what
 // is left out told. Nothing is decoded.
 import type { SourceFile } from "../source_file.ts";
+import { checkFiles } from "./check_files.ts";
 import { compare, concurrently, groupBy } from "./collections.ts";
 import { readDelimited, readJsonLines } from "./delimited.ts";
 import { SNIFF_BYTES, sniffFormat } from "./header.ts";
@@ -10,7 +11,7 @@ import { containerOf } from "./signs.ts";
 import type { DataAnswers, DataIssue, NameReading } from "./types.ts";
 import { type FoundFile, openZip, safePath } from "./zip.ts";
 
-/** Extensions taken at their word while listing: in Chromium, looking into a file costs a millisecond. */
+/** Extensions taken at their word at first (check_files.ts): in Chromium, looking into a file costs a millisecond. */
 const IMAGE_EXTENSIONS = new Set(["png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "dib"]);
 /** Pictures, but of kinds that are not read; said so in the report. */
 const OTHER_PICTURES = new Set([
@@ -96,8 +97,9 @@ export async function gather(
   };
   tell(unsafe, "whose name leads out of the folder, or nowhere,");
   tell(oversized, "larger than 256 MB");
-  const images = await onlyImages(found);
-  const isImage = new Set(images);
+  const called = await onlyImages(found);
+  const images = await checkFiles(called, issues);
+  const isImage = new Set(called);
   const rest = found.filter((file) => !isImage.has(file));
   const tables = await readTables(rest);
   reportUnread(
