@@ -2,6 +2,7 @@
 import { basename, resolve } from "node:path";
 import { createNodeSession } from "../session/node.ts";
 import type { Head, ModelReport } from "../session/protocol.ts";
+import { classMapFrom, mapClasses, mappingAdvice } from "./class_map.ts";
 import { checkLayouts, dataAnswersFrom, loadFolder } from "./data_sets.ts";
 import { modelFiles } from "./model_files.ts";
 import {
@@ -40,6 +41,8 @@ export async function evaluate(values: Values, stops: Stops): Promise<number> {
   const recipe = recipeFrom(settings);
   const model = required(values, "model");
   const data = required(values, "data");
+  const name = basename(resolve(data));
+  const classMap = await classMapFrom(values, [name]);
   const backend = backendFrom(values);
   checkLayouts(values, []);
   const json = values.json === true;
@@ -55,13 +58,22 @@ export async function evaluate(values: Values, stops: Stops): Promise<number> {
   for (const { question, usual } of loaded.questions)
     remark(`${question} Using the usual value: ${usual}.`, json);
   const head = asked ?? usualHead(loaded);
+  if (head !== "own" && (values.map ?? values["map-file"]) !== undefined)
+    throw badArgument(
+      "--map and --map-file say what counts as which of the model's labels: they need --head own.",
+    );
   const role = head === "linear" || head === "knn" ? "target" : "retention";
-  const name = basename(resolve(data));
   const answers = dataAnswersFrom(values, null);
-  const report = await loadFolder(session, { role, name, path: data, seed: recipe.seed, answers, json });
+  const report = await mapClasses(
+    session,
+    await loadFolder(session, { role, name, path: data, seed: recipe.seed, answers, json }),
+    classMap,
+  );
   // Zero-shot asks for no label of the model's own.
   for (const issue of report.issues)
     if (issue.severity !== "note" && head !== "zero-shot") remark(`${name}: ${issue.text}`, json);
+  const advice = head === "own" ? mappingAdvice(report) : null;
+  if (advice) remark(`${name}: ${advice}`, json);
   const set = await session.evaluate(report.id, head, recipe);
 
   const { count, correct, accuracy, interval, balanced, calibration, perClass } = set;

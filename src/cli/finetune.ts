@@ -34,6 +34,7 @@ import type {
 import { applies, type Recipe } from "../session/recipe.ts";
 import { reportOf } from "../session/report.ts";
 import { savedRunNames, writeSavedRun } from "../session/saved_run_files.ts";
+import { classMapFrom, mapClasses, mappingAdvice } from "./class_map.ts";
 import { checkLayouts, dataAnswersFrom, loadFolder, loadOtherDomains } from "./data_sets.ts";
 import { CannotWrite } from "./disk.ts";
 import { filesOnDisk, heldInMemory, modelFiles, placeOfModel, weightBytes } from "./model_files.ts";
@@ -143,6 +144,10 @@ async function openResults({ out, model, target, extra, kept, json, values }: As
 
 async function load(asked: Asked, out: OutFolder, stops: Stops, writesModel: boolean): Promise<Loaded> {
   const { recipe, seeds, target, model, extra, kept, corruptions, backend, answers, json, values } = asked;
+  const classMap = await classMapFrom(
+    values,
+    extra.map(([, name]) => name),
+  );
   const session = createNodeSession();
   const tell = reporter(json);
   session.subscribe(tell);
@@ -187,7 +192,8 @@ async function load(asked: Asked, out: OutFolder, stops: Stops, writesModel: boo
     if (reports.some((one) => one.role === role && one.name === name))
       throw badArgument(`--${role} ${name} has the name of one of the target's domains.`);
     const answers = dataAnswersFrom(values, name);
-    reports.push(await loadFolder(session, { role, name, path, seed, answers, json }));
+    const report = await loadFolder(session, { role, name, path, seed, answers, json });
+    reports.push(await mapClasses(session, report, classMap));
   }
   if (corruptions) await session.corrupt(corruptions);
   for (const [i, path] of kept.entries())
@@ -197,8 +203,12 @@ async function load(asked: Asked, out: OutFolder, stops: Stops, writesModel: boo
         answers: dataAnswersFrom(values, `keep ${i + 1}`),
       }),
     );
-  for (const { name, issues } of reports)
-    for (const issue of issues) if (issue.severity !== "note") remark(`${name}: ${issue.text}`, json);
+  for (const report of reports) {
+    for (const { severity, text } of report.issues)
+      if (severity !== "note") remark(`${report.name}: ${text}`, json);
+    const advice = mappingAdvice(report);
+    if (advice) remark(`${report.name}: ${advice}`, json);
+  }
 
   const data = basename(resolve(target)).replace(/\.zip$/i, "");
   loaded = {

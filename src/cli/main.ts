@@ -30,6 +30,7 @@ const usage = `selora: adapt a Vision Transformer to new images and keep what it
 
   selora finetune --model MODEL --target DIR --out DIR [--ood NAME=DIR]... [--retention NAME=DIR]...
                   [--keep WEIGHT [--keep-data DIR]...]
+                  [--map SET:FOLDER=LABEL]... [--map-file FILE]
                   [--layout [SET=]KIND]... [--domain NAME [--ood-domains]]
                   [--corruptions LIST [--severity N]] [--seeds N] [--trade-off] [--overwrite]
                   [--backend auto|webgpu|wasm] [--json] [model settings] [recipe options]
@@ -57,6 +58,12 @@ a table of labels (labels.csv, metadata.csv), domains. inspect --data says how a
 only you can know, it is refused with the choices, and answered with --layout KIND (of the target; --layout SET=KIND of
 another set) or, where each top folder holds the same classes, --domain NAME: that one is learned. --ood-domains makes
 every other domain of the target an OOD set.
+
+--map counts a class of an OOD set as another of the target's, or a class of a retention set as a label of the model's own: its
+label, one of its names, or its row's number from 0; no label leaves the class out. SET is the NAME of --ood or --retention, with
+evaluate the folder's own. --map-file gives many: lines of set,folder,label (CSV, quotes around fields with commas), or JSON as
+{ "set": { "folder": "label" } }. What neither names is matched by itself: by names, retention also by WordNet ids
+(n01440764) of ImageNet-1k, and by numbers of rows where folders can be nothing else.
 
 --corruptions adds an OOD set made of the target's held-out images, its accuracy the mean over corruptions: default, all,
 a family (noise, blur, weather, digital, style) or names between commas, e.g. gaussian-noise,fog,jpeg. --severity is 1 to

@@ -39,6 +39,8 @@ export function parse(argv: string[]) {
         "ood-domains": { type: "boolean" },
         "keep-data": { type: "string", multiple: true },
         overwrite: { type: "boolean" },
+        map: { type: "string", multiple: true },
+        "map-file": stringOption,
         "trade-off": { type: "boolean" },
         corruptions: stringOption,
         severity: stringOption,

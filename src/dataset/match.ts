@@ -24,17 +24,23 @@ function synonyms(label: string): string[] {
   ];
 }
 
-/**
- * For each of `names`, the index in `labels` that it means, or null.
- *
- * Tried in turn: the very same text, the very same part before a comma (ImageNet's `Cardigan` is a dog and its
- * `cardigan` a garment), both again normalised, any part in common. The first of these that fits any label decides,
- * and only when it fits exactly one: ImageNet has two labels `crane`, and a guess would be wrong half the time.
- */
+/** For each of `names`, the index in `labels` that it means, or null where `fittingLabels` finds none or several. */
 export function matchClasses(
   names: readonly string[],
   labels: readonly string[],
 ): Map<string, number | null> {
+  const fitting = fittingLabels(names, labels);
+  return new Map([...fitting].map(([name, hits]) => [name, hits.length === 1 ? (hits[0] as number) : null]));
+}
+
+/**
+ * For each of `names`, the indices in `labels` that it may mean.
+ *
+ * Tried in turn: the very same text, the very same part before a comma (ImageNet's `Cardigan` is a dog and its
+ * `cardigan` a garment), both again normalised, any part in common. The first of these that fits any label decides.
+ * ImageNet has two labels `crane`, and a guess between them would be wrong half the time.
+ */
+export function fittingLabels(names: readonly string[], labels: readonly string[]): Map<string, number[]> {
   const rules: ((name: string) => string[])[] = [
     (name) => [name],
     (name) => [firstPart(name)],
@@ -53,18 +59,17 @@ export function matchClasses(
     });
     return index;
   });
-  const mapping = new Map<string, number | null>();
+  const fitting = new Map<string, number[]>();
   for (const name of names) {
-    let match: number | null = null;
+    let hits = new Set<number>();
     for (const [r, rule] of rules.entries()) {
-      const hits = new Set<number>();
-      for (const key of rule(name)) for (const hit of indexes[r]?.get(key) ?? []) hits.add(hit);
-      if (hits.size > 0) {
-        if (hits.size === 1) match = [...hits][0] as number;
-        break;
-      }
+      hits = new Set(rule(name).flatMap((key) => [...(indexes[r]?.get(key) ?? [])]));
+      if (hits.size > 0) break;
     }
-    mapping.set(name, match);
+    fitting.set(
+      name,
+      [...hits].sort((a, b) => a - b),
+    );
   }
-  return mapping;
+  return fitting;
 }

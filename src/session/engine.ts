@@ -5,8 +5,9 @@ import { listGates } from "../adaptation/gates.ts";
 import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
 import { poolingsOf, textSpacePooling } from "../checkpoint/pooling.ts";
 import type { Checkpoint, Role } from "../checkpoint/types.ts";
+import { wordnetId } from "../dataset/label_rows.ts";
 import { PixelStore } from "../dataset/pixels.ts";
-import type { DecodeImage, ResizeSpec } from "../dataset/types.ts";
+import type { DecodeImage, ImageSet, ResizeSpec } from "../dataset/types.ts";
 import { writeMerged } from "../export/merged.ts";
 import { Failure } from "../failure.ts";
 import { fingerprintOf } from "../fingerprint.ts";
@@ -50,6 +51,7 @@ import {
 } from "./run.ts";
 import {
   type AnySet,
+  handMapping,
   type LoadedSet,
   measured,
   measuredSets,
@@ -442,6 +444,7 @@ export function createEngine(decode: DecodeImage): Session {
           name,
           images,
           byHand: new Map(),
+          ...(await imagenetRowsFor(images)),
           unreadable: new Set(),
           pixels: null,
           fingerprint: fingerprint && fingerprint + readAs(images, answers, seed),
@@ -484,20 +487,7 @@ export function createEngine(decode: DecodeImage): Session {
         const set = needSet(id);
         if (set.role === "keep") return reportOnKept(set);
         const names = namesFor(set);
-        for (const [className, counterpart] of Object.entries(mapping)) {
-          if (
-            !set.images.classes.includes(className) ||
-            (counterpart !== null && !names.includes(counterpart))
-          ) {
-            throw new Failure({
-              code: "bad-data",
-              what: `"${className}" cannot be counted as "${counterpart}".`,
-              where: set.name,
-              remedy: "Choose one of the classes offered.",
-            });
-          }
-        }
-        for (const [className, counterpart] of Object.entries(mapping))
+        for (const [className, counterpart] of handMapping(set, names, mapping))
           set.byHand.set(className, counterpart);
         // Asked without a mapping, this is only a question.
         if (Object.keys(mapping).length > 0) forgetRun();
@@ -648,6 +638,22 @@ const deviceReport = ({ name, adapter, reason }: Backend): DeviceReport => ({
   adapter,
   reason,
 });
+
+/** The table of WordNet's ids, fetched where a class is named by one, which few are. */
+async function imagenetRowsFor(images: ImageSet): Promise<Pick<LoadedSet, "imagenetRows">> {
+  if (images.classes.every((name) => wordnetId(name) === null)) return {};
+  try {
+    const { imagenetRows } = await import("../dataset/imagenet_ids.ts");
+    return { imagenetRows: imagenetRows() };
+  } catch {
+    images.issues.push({
+      severity: "warning",
+      text: "Classes are named by WordNet ids, and the table of them could not be fetched. Reload the page where it was served from, or map classes by hand.",
+      paths: [],
+    });
+    return {};
+  }
+}
 
 /** Opens an exported model; what its files have no place for (timm's heads, OpenCLIP's activation) is answered as used. */
 async function openAgain(

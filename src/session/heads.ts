@@ -99,7 +99,7 @@ export const noTextTower = (problem: string | null) =>
 /** The rows of the model's own classifier that are the target's classes. A distilled DeiT's are its class token's. */
 async function ownHead({ ownLabels, target, weights }: Network, checkpoint: Checkpoint): Promise<HeadArrays> {
   const names = target.images.classes;
-  const rows = ownRows(names, ownLabels);
+  const rows = ownRows(target, ownLabels);
   const without = names.filter((_, i) => rows[i] === null);
   if (ownLabels.length === 0 || without.length > 0) {
     const some = without.slice(0, 5).join(", ") + (without.length > 5 ? ", ..." : "");

@@ -17,7 +17,7 @@ import { partsOf } from "./corruptions.ts";
 import type { Tick } from "./job.ts";
 import type { SetAccuracy, SetRole } from "./protocol.ts";
 import { type Head, type Recipe, readTemplates } from "./recipe.ts";
-import { type Chosen, type LoadedSet, measured, ofSplit, pixelSource, thin } from "./sets.ts";
+import { type Chosen, type LoadedSet, measured, ofSplit, ownRows, pixelSource, thin } from "./sets.ts";
 
 /** Most images in one forward pass of an evaluation: wide enough to fill a GPU, small enough for any. */
 const EVALUATION_BATCH = 32;
@@ -183,7 +183,7 @@ async function answersOf(
 /** Which of a question's images are strange to the target, as places in `chosen`; see `Detection`. */
 export function strangers(
   { target }: Network,
-  { set, names, chosen }: Question,
+  { set, judge, names, chosen }: Question,
 ): {
   strange: "classes" | "style";
   places: number[];
@@ -191,7 +191,12 @@ export function strangers(
   const all = chosen.indices.map((_, place) => place);
   if (set.role !== "retention") return { strange: "style", places: all };
   const known = matchClasses(names, target.images.classes);
-  const places = all.filter((place) => known.get(names[chosen.labels[place] as number] as string) === null);
+  // A target's folders may be WordNet ids or numbers of the model's own rows.
+  const rows = new Set(judge === "own" ? ownRows(target, names) : []);
+  const places = all.filter((place) => {
+    const label = chosen.labels[place] as number;
+    return !rows.has(label) && known.get(names[label] as string) === null;
+  });
   return places.length > 0 ? { strange: "classes", places } : { strange: "style", places: all };
 }
 

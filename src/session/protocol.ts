@@ -87,8 +87,10 @@ export interface DataReport {
     /** Target class (OOD) or label of the model's own classifier (retention) this counts as; null: left out. Where
      *  the model has no classifier, retention's classes count as themselves. */
     mapsTo: string | null;
+    /** Those of `mappable` that its name fits alike, where there are several and none is chosen. */
+    choices?: string[];
   }[];
-  /** Names that a class can be mapped to; empty where classes count as themselves. */
+  /** Names that a class can be mapped to, each once; empty where classes count as themselves. */
   mappable: string[];
   /** Of a target: how many of its classes are labels of the model's own classifier; 0 for other sets. */
   ownLabels: number;
@@ -308,7 +310,8 @@ export interface Session {
    */
   corrupt(choice: CorruptionChoice | null): Promise<DataReport | null>;
   removeData(id: string): Promise<void>;
-  /** Maps an OOD or retention set's classes by hand; null leaves a class out. */
+  /** Maps an OOD or retention set's classes by hand, to one of `mappable`, its name, or a row's number; null leaves a class
+   *  out. */
   mapClasses(id: string, mapping: Record<string, string | null>): Promise<DataReport>;
   estimateMemory(recipe: Recipe): Promise<MemoryEstimate>;
   /**

@@ -1,7 +1,8 @@
 // The data sets of a session: what was loaded, which class counts as which, and the images that are measured.
 import { classCounts, heldOut, indicesOf } from "../dataset/image_set.ts";
-import { matchClasses } from "../dataset/match.ts";
+import { type LabelRow, labelRows, offeredLabels, rowsGiven } from "../dataset/label_rows.ts";
 import type { DataAnswers, DataIssue, ImageSet, Pixels, Split } from "../dataset/types.ts";
+import { Failure } from "../failure.ts";
 import { seedFor } from "../random.ts";
 import type { PixelSource } from "../vit/types.ts";
 import type { CorruptionChoice } from "./corruption_choice.ts";
@@ -12,8 +13,11 @@ export interface LoadedSet {
   role: SetRole;
   name: string;
   images: ImageSet;
-  /** Classes mapped by hand; null leaves one out. What is not here is matched by name. */
+  /** Classes mapped by hand to labels as they are offered (label_rows.ts); null leaves one out. What is not here is matched
+   *  by name. */
   byHand: Map<string, string | null>;
+  /** Rows of ImageNet-1k by WordNet's ids, where a class is named by one. */
+  imagenetRows?: ReadonlyMap<string, number>;
   /** Indices into `images.items` of files that cannot be decoded. */
   unreadable: Set<number>;
   /** Pixels prepared for the model that is loaded; null while there is none. */
@@ -86,12 +90,50 @@ function storeOf({ pixels, name }: AnySet): Pixels {
 export function classMapping(set: LoadedSet, names: readonly string[]): (number | null)[] {
   if (countsAsItself(set, names))
     return set.images.classes.map((name, i) => (set.byHand.get(name) === null ? null : i));
-  const matched = matchClasses(set.images.classes, names);
+  const matched = matchedRows(set, names);
+  const offered = set.byHand.size > 0 ? offeredLabels(names) : [];
   return set.images.classes.map((name) => {
     const chosen = set.byHand.get(name);
-    if (chosen === undefined) return matched.get(name) ?? null;
-    const index = chosen === null ? -1 : names.indexOf(chosen);
+    if (chosen === undefined) return matched.get(name)?.row ?? null;
+    const index = chosen === null ? -1 : offered.indexOf(chosen);
     return index < 0 ? null : index;
+  });
+}
+
+/** What each class means by itself. Only a classifier's rows have ids and numbers; the target's classes have names. */
+function matchedRows(
+  { role, images, imagenetRows }: LoadedSet,
+  names: readonly string[],
+): Map<string, LabelRow> {
+  return labelRows(images.classes, names, role === "retention" ? { ids: imagenetRows ?? null } : null);
+}
+
+/**
+ * A mapping by hand, each label as it is offered.
+ * @throws Failure "bad-data" for a class that the set has not, or a label that there is not or of which there are several
+ */
+export function handMapping(
+  set: LoadedSet,
+  names: readonly string[],
+  mapping: Record<string, string | null>,
+): [className: string, label: string | null][] {
+  const { name, images, role } = set;
+  const refuse = (what: string, remedy: string) =>
+    new Failure({ code: "bad-data", what, where: name, remedy });
+  const offered = offeredLabels(names);
+  return Object.entries(mapping).map(([className, given]) => {
+    if (!images.classes.includes(className)) {
+      const some = images.classes.slice(0, 6).join(", ") + (images.classes.length > 6 ? ", ..." : "");
+      throw refuse(`This set has no class "${className}".`, `Its classes are ${some}.`);
+    }
+    if (given === null) return [className, null];
+    const rows = rowsGiven(given, names, role === "retention");
+    if (rows.length === 1) return [className, offered[rows[0] as number] as string];
+    const some = rows.slice(0, 6).map((row) => `"${offered[row]}"`);
+    throw refuse(
+      `"${className}" cannot be counted as "${given}".`,
+      rows.length > 1 ? `Choose ${some.join(" or ")}.` : "Choose one of the classes offered.",
+    );
   });
 }
 
@@ -181,6 +223,8 @@ export function reportOn(
 ): DataReport {
   const { images, role, name, id } = set;
   const mapping = classMapping(set, names);
+  const matched = matchedRows(set, names);
+  const offered = offeredLabels(names);
   const issues: DataIssue[] = [...images.issues];
   if (set.pixels) issues.push(...set.pixels.issues());
   const itself = countsAsItself(set, names);
@@ -191,18 +235,22 @@ export function reportOn(
       paths: [],
     });
   }
-  if (!itself) issues.push(...mappingIssues(set, names, mapping));
+  if (!itself) issues.push(...mappingIssues(set, names, mapping, matched));
   return {
     id,
     role,
     name,
-    classes: classCounts(images, set.unreadable).map(({ name: className, counts }, i) => ({
-      name: className,
-      counts,
-      mapsTo: (role === "target" ? images.classes : names)[mapping[i] ?? -1] ?? null,
-    })),
-    mappable: itself ? [] : [...names],
-    ownLabels: role === "target" ? ownRows(images.classes, labels).filter((row) => row !== null).length : 0,
+    classes: classCounts(images, set.unreadable).map(({ name: className, counts }, i) => {
+      const choices = itself || set.byHand.has(className) ? [] : (matched.get(className)?.choices ?? []);
+      return {
+        name: className,
+        counts,
+        mapsTo: (role === "target" ? images.classes : offered)[mapping[i] ?? -1] ?? null,
+        ...(choices.length > 0 && { choices: choices.map((row) => offered[row] as string) }),
+      };
+    }),
+    mappable: itself ? [] : offered,
+    ownLabels: role === "target" ? ownRows(set, labels).filter((row) => row !== null).length : 0,
     splitOrigin: images.splitOrigin,
     reading: images.reading,
     issues,
@@ -214,35 +262,100 @@ export function reportOn(
 }
 
 /** For each class the row of the model's own classifier that is its own, or null; no row serves two classes. */
-export function ownRows(classes: readonly string[], labels: readonly string[]): (number | null)[] {
-  const matched = matchClasses(classes, labels);
-  const rows = classes.map((name) => matched.get(name) ?? null);
+export function ownRows(
+  { images: { classes }, imagenetRows }: Pick<LoadedSet, "images" | "imagenetRows">,
+  labels: readonly string[],
+): (number | null)[] {
+  const matched = labelRows(classes, labels, { ids: imagenetRows ?? null });
+  const rows = classes.map((name) => matched.get(name)?.row ?? null);
   return rows.map((row) => (row !== null && rows.filter((other) => other === row).length > 1 ? null : row));
 }
 
-function mappingIssues(set: LoadedSet, names: readonly string[], mapping: (number | null)[]): DataIssue[] {
+function mappingIssues(
+  set: LoadedSet,
+  names: readonly string[],
+  mapping: (number | null)[],
+  matched: ReadonlyMap<string, LabelRow>,
+): DataIssue[] {
   const counterpart = set.role === "ood" ? "the target's classes" : "the model's own labels";
   if (names.length === 0) {
     const missing = set.role === "ood" ? "Load the target" : "Load a model";
     return [{ severity: "note", text: `${missing} and the classes are matched by name.`, paths: [] }];
   }
-  const left = set.images.classes.filter((_, i) => mapping[i] === null);
-  if (left.length === set.images.classes.length) {
+  const issues = [...guessIssues(set, names, mapping, matched), ...choiceIssues(set, names, matched)];
+  const asked = (name: string) => !set.byHand.has(name) && (matched.get(name)?.choices.length ?? 0) > 0;
+  const left = set.images.classes.filter((name, i) => mapping[i] === null && !asked(name));
+  if (left.length > 0 && left.length === set.images.classes.length) {
     return [
+      ...issues,
       {
         severity: "error",
-        text: `No class of this set is one of ${counterpart}, so nothing of it can be measured. Rename its folders or map its classes by hand, or load another.`,
+        text: `No class of this set is one of ${counterpart}, so nothing of it can be measured. Rename its folders or map its classes by hand, or load another.${numbersToo(set)}`,
         paths: [],
       },
     ];
   }
-  if (left.length === 0) return [];
+  if (left.length === 0) return issues;
   const shown = left.slice(0, 5).join(", ") + (left.length > 5 ? ", ..." : "");
   return [
+    ...issues,
     {
       severity: "warning",
       text: `${left.length} of ${set.images.classes.length} classes ${left.length === 1 ? "is" : "are"} not among ${counterpart} and left out: ${shown}. You can rename the folders, or map classes by hand.`,
       paths: [],
     },
   ];
+}
+
+/** Why folders that are numbers were not taken as rows. */
+function numbersToo({ role, images: { classes } }: LoadedSet): string {
+  return role === "retention" && classes.every((name) => /^\d+$/.test(name))
+    ? " Numbers from 0 or 1 without a gap may be classes of their own, and were not taken as rows of the classifier."
+    : "";
+}
+
+/** What was taken for what by more than its name. */
+function guessIssues(
+  { images: { classes }, byHand }: LoadedSet,
+  names: readonly string[],
+  mapping: (number | null)[],
+  matched: ReadonlyMap<string, LabelRow>,
+): DataIssue[] {
+  const taken = (by: LabelRow["by"]) =>
+    classes.flatMap((name, i) => {
+      const label = names[mapping[i] ?? -1];
+      return matched.get(name)?.by === by && !byHand.has(name) && label !== undefined ? [[name, label]] : [];
+    });
+  const sentence = (by: LabelRow["by"], words: string): DataIssue[] => {
+    const pairs = taken(by);
+    if (pairs.length === 0) return [];
+    const some = pairs.slice(0, 3).map(([name, label]) => `${name} is ${label}`);
+    const text = `${pairs.length} of ${classes.length} classes ${words}: ${some.join("; ")}${pairs.length > 3 ? "; ..." : "."}`;
+    return [{ severity: "warning", text, paths: [] }];
+  };
+  return [
+    ...sentence("id", "were taken by their WordNet ids as rows of ImageNet-1k"),
+    ...sentence("number", "were taken by their numbers, counted from 0, as rows of the model's classifier"),
+  ];
+}
+
+/** Which classes could be one of several. */
+function choiceIssues(
+  { images: { classes }, byHand }: LoadedSet,
+  names: readonly string[],
+  matched: ReadonlyMap<string, LabelRow>,
+): DataIssue[] {
+  const open = classes.flatMap((name) => {
+    const choices = byHand.has(name) ? [] : (matched.get(name)?.choices ?? []);
+    return choices.length > 0 ? [{ name, choices }] : [];
+  });
+  if (open.length === 0) return [];
+  const offered = offeredLabels(names);
+  const each = open.slice(0, 5).map(({ name, choices }) => {
+    const some = choices.slice(0, 3).map((row) => `"${offered[row]}"`);
+    return `${name} may be ${some.join(" or ")}${choices.length > 3 ? " ..." : ""}`;
+  });
+  const one = open.length === 1;
+  const text = `${one ? "1 class fits" : `${open.length} classes fit`} more than one label and ${one ? "is" : "are"} left out until you choose: ${each.join("; ")}${open.length > 5 ? "; ..." : ""}.`;
+  return [{ severity: "warning", text, paths: [] }];
 }

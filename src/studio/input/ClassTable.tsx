@@ -13,9 +13,7 @@ export function ClassTable({ set, locked }: { set: DataReport; locked: boolean }
   const isTarget = set.role === "target";
   const sum = (counts: DataReport["classes"][number]["counts"]) => counts.train + counts.val + counts.test;
   // What is left out is what a person comes here for.
-  const rows = isTarget
-    ? set.classes
-    : [...set.classes.filter((one) => !one.mapsTo), ...set.classes.filter((one) => one.mapsTo)];
+  const rows = isTarget ? set.classes : set.classes.toSorted((a, b) => settled(a) - settled(b));
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable without a mouse
     <div className="scroller" tabIndex={0}>
@@ -62,7 +60,7 @@ export function ClassTable({ set, locked }: { set: DataReport; locked: boolean }
                 <>
                   <td className="number">{formatCount(sum(one.counts))}</td>
                   <td>
-                    <Mapping set={set} className={one.name} mapsTo={one.mapsTo} locked={locked} />
+                    <Mapping set={set} one={one} locked={locked} />
                   </td>
                 </>
               )}
@@ -79,37 +77,44 @@ export function ClassTable({ set, locked }: { set: DataReport; locked: boolean }
   );
 }
 
+/** What is to be chosen comes first, then what is left out. */
+const settled = ({ mapsTo, choices }: DataReport["classes"][number]) => (choices ? 0 : mapsTo ? 2 : 1);
+
 /** A button until it is pressed: a thousand open selects would be a slow table. */
-function Mapping(props: { set: DataReport; className: string; mapsTo: string | null; locked: boolean }) {
+function Mapping(props: { set: DataReport; one: DataReport["classes"][number]; locked: boolean }) {
   const { session } = useStudio();
   const [editing, setEditing] = useState(false);
-  const { set, className, mapsTo } = props;
+  const { set } = props;
+  const { name, mapsTo, choices = [] } = props.one;
+  const toChoose = choices.length > 0;
   if (!editing)
     return (
       <button
         type="button"
         className={mapsTo ? "linkish" : "linkish tone-warning"}
         disabled={props.locked}
-        aria-label={`${className} counts as ${mapsTo ?? "nothing, it is left out"}. Change`}
+        aria-label={`${name} counts as ${mapsTo ?? (toChoose ? "one of several labels, still to be chosen" : "nothing, it is left out")}. Change`}
         onClick={() => setEditing(true)}
       >
-        {mapsTo ?? "left out"}
+        {mapsTo ?? (toChoose ? `choose of ${choices.length}` : "left out")}
       </button>
     );
   async function map(value: string | null) {
     setEditing(false);
-    if (value === null || value === (mapsTo ?? leftOut) || !(await session.mayDropRun())) return;
-    await session.mapClass(set.id, className, value === leftOut ? null : value);
+    const standing = mapsTo ?? (toChoose ? null : leftOut);
+    if (value === null || value === standing || !(await session.mayDropRun())) return;
+    await session.mapClass(set.id, name, value === leftOut ? null : value);
   }
   return (
     <Select
-      aria-label={`${className} counts as`}
+      aria-label={`${name} counts as`}
       autoFocus
       defaultDropdownOpened
       searchable
       limit={60}
-      data={[leftOut, ...set.mappable]}
-      value={mapsTo ?? leftOut}
+      placeholder={toChoose ? "Choose" : undefined}
+      data={[...choices, leftOut, ...set.mappable.filter((label) => !choices.includes(label))]}
+      value={mapsTo ?? (toChoose ? null : leftOut)}
       allowDeselect={false}
       comboboxProps={{ width: 220, position: "bottom-end" }}
       onBlur={() => setEditing(false)}

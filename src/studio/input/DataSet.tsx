@@ -21,7 +21,8 @@ export function DataSet({ set, locked }: { set: DataReport; locked: boolean }) {
     count: set.classes.reduce((sum, one) => sum + one.counts[split], 0),
   }));
   const mapped = set.classes.filter((one) => one.mapsTo !== null).length;
-  const left = set.classes.length - mapped;
+  const asked = set.classes.filter((one) => one.choices).length;
+  const left = set.classes.length - mapped - asked;
 
   async function remove() {
     if (await session.mayDropRun()) await session.removeData(set.id);
@@ -61,8 +62,14 @@ export function DataSet({ set, locked }: { set: DataReport; locked: boolean }) {
               .join(", ")}
           </span>
         ) : (
-          <span className={left > 0 ? "tone-warning" : "dim"}>
-            {left === 0 ? "all matched" : `${formatCount(mapped)} matched, ${formatCount(left)} left out`}
+          <span className={left + asked > 0 ? "tone-warning" : "dim"}>
+            {left + asked === 0
+              ? "all matched"
+              : [
+                  `${formatCount(mapped)} matched`,
+                  ...(asked > 0 ? [`${formatCount(asked)} to choose`] : []),
+                  ...(left > 0 ? [`${formatCount(left)} left out`] : []),
+                ].join(", ")}
           </span>
         )}
       </div>

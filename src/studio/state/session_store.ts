@@ -685,7 +685,9 @@ export function createSessionStore(
     async mapClass(id, className, mapsTo) {
       const before = get().data.find((one) => one.id === id);
       if (!before) return;
-      const mapping = Object.fromEntries(before.classes.map((one) => [one.name, one.mapsTo]));
+      // What is still to be chosen stays so.
+      const settled = before.classes.filter(({ choices }) => !choices);
+      const mapping = Object.fromEntries(settled.map((one) => [one.name, one.mapsTo]));
       await actions.mapClasses(id, { ...mapping, [className]: mapsTo });
     },
 
