@@ -279,6 +279,17 @@ test("evaluate scores a model on a folder, by each head that it has", async () =
   expect(own.stdout).toMatch(
     /vit on some, own: \d of 6 right, .*95 % interval .*balanced .*ECE \d\.\d{3} in 15/,
   );
+  expect(own.stderr).toContain('A class can be mapped with --map "some:lorry=LABEL".');
+  const mapped = await selora(...ask, "--data", some, "--map", "some:lorry=dog", "--map", "some:cat=");
+  expect(mapped.stdout).toMatch(/^dog {2,}6 /m);
+  expect(mapped.stdout).not.toMatch(/^cat/m);
+  const wrong = await selora(...ask, "--data", some, "--map", "some:lorry=truck");
+  expect([wrong.code, wrong.stderr]).toEqual([
+    2,
+    expect.stringContaining('"lorry" cannot be counted as "truck"'),
+  ]);
+  const unused = await selora(...ask, "--data", target, "--head", "knn", "--map", "pets:cat=dog");
+  expect([unused.code, unused.stderr]).toEqual([2, expect.stringContaining("they need --head own")]);
   for (const [head, count] of [
     ["probe", 6],
     ["knn", 6],

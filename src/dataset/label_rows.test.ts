@@ -47,11 +47,18 @@ describe("a class folder means", () => {
       "tench, Tinca tinca",
       "tench,_tinca_tinca",
       "Golden-Retriever",
-      "maillot",
+
       "missile",
       "sunglasses",
     ];
-    expect(rowsOf(names)).toEqual([0, 0, 207, 638, 657, 837]);
+    expect(rowsOf(names)).toEqual([0, 0, 207, 657, 837]);
+  });
+
+  test("either of two labels that begin alike, where folders are named by beginnings", () => {
+    const found = labelRows(["maillot", "tench"], labels, { ids });
+    expect(found.get("maillot")).toEqual({ row: null, by: "name", choices: [638, 639] });
+    expect(labelRows(["maillot", "tench, Tinca tinca"], labels, { ids }).get("maillot")?.row).toBe(638);
+    expect(labelRows(["maillot", "maillot, tank suit"], labels, { ids }).get("maillot")?.row).toBe(638);
   });
 
   test("one of two labels of one name, which is left to the person", () => {

@@ -1,6 +1,6 @@
 // Which row of a classifier a class folder means: by the label's name, by WordNet's id where the classifier is ImageNet-1k's,
 // or by the row's number where folders cannot be anything else. What fits two rows is left to the person.
-import { fittingLabels, normaliseName } from "./match.ts";
+import { firstPart, fittingLabels, normaliseName } from "./match.ts";
 
 export interface LabelRow {
   /** null where nothing fits, or more than one row does. */
@@ -54,6 +54,26 @@ export function areRows(names: readonly string[], labels: readonly string[]): bo
 }
 
 /**
+ * Where folders are named by the first parts of labels, a whole label that is another's first part may be either:
+ * ImageNet has `maillot` and `maillot, tank suit`. Those names, each with its rows.
+ */
+function cutNames(names: readonly string[], labels: readonly string[]): Map<string, number[]> {
+  const whole = new Set(labels);
+  const rows = new Map<string, number[]>();
+  for (const [row, label] of labels.entries()) {
+    const first = firstPart(label);
+    rows.set(first, [...(rows.get(first) ?? []), row]);
+  }
+  if (!names.some((name) => !whole.has(name) && rows.has(name))) return new Map();
+  return new Map(
+    names.flatMap((name) => {
+      const fits = rows.get(name) ?? [];
+      return fits.length > 1 ? [[name, fits] as const] : [];
+    }),
+  );
+}
+
+/**
  * For each of `names`, what row of the classifier it means.
  * @param rows null where the labels are no classifier's, so that names alone count; `ids` are rows of ImageNet-1k by
  *   WordNet's ids, null where no name is one, or they cannot be had
@@ -64,6 +84,7 @@ export function labelRows(
   rows: { ids: ReadonlyMap<string, number> | null } | null,
 ): Map<string, LabelRow> {
   const byName = fittingLabels(names, labels);
+  for (const [name, fits] of cutNames(names, labels)) byName.set(name, fits);
   const ids = rows?.ids && areImagenets(labels) ? rows.ids : null;
   const none = names.every((name) => byName.get(name)?.length === 0);
   const numbers = rows !== null && none && areRows(names, labels);

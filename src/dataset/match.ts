@@ -9,7 +9,8 @@ export function normaliseName(name: string): string {
   return bare === "" ? folded : bare;
 }
 
-function firstPart(label: string): string {
+/** `tench` of `tench, Tinca tinca`. */
+export function firstPart(label: string): string {
   return (label.split(",")[0] as string).trim();
 }
 

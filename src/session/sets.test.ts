@@ -3,7 +3,17 @@ import { PixelStore } from "../dataset/pixels.ts";
 import type { ImageItem, Split } from "../dataset/types.ts";
 import { Failure } from "../failure.ts";
 import type { SetRole } from "./protocol.ts";
-import { classMapping, type LoadedSet, measured, ofSplit, pixelSource, reportOn, thin } from "./sets.ts";
+import {
+  classMapping,
+  handMapping,
+  type LoadedSet,
+  measured,
+  ofSplit,
+  ownRows,
+  pixelSource,
+  reportOn,
+  thin,
+} from "./sets.ts";
 
 /** A set of which each image is written as class and split, e.g. `cat train`. */
 function set(role: SetRole, images: string[], byHand: Record<string, string | null> = {}): LoadedSet {
@@ -114,6 +124,67 @@ test.each<[SetRole, string[], string, string]>([
   const { issues } = reportOn(set(role, ["cat test"]), names);
   expect(issues.map((issue) => issue.severity)).toEqual([severity]);
   expect(issues[0]?.text).toContain(text);
+});
+
+test("a class that fits two labels is asked, by labels that each stand once", () => {
+  const names = ["crane", "owl", "crane"];
+  const asked = set("retention", ["crane test", "owl test"]);
+  expect(classMapping(asked, names)).toEqual([null, 1]);
+  const report = reportOn(asked, names);
+  expect(report.mappable).toEqual(["crane (row 0)", "owl", "crane (row 2)"]);
+  expect(report.classes[0]).toMatchObject({ mapsTo: null, choices: ["crane (row 0)", "crane (row 2)"] });
+  expect(report.classes[1]).not.toHaveProperty("choices");
+  expect(report.issues.map(({ text }) => text)).toEqual([
+    '1 class fits more than one label and is left out until you choose: crane may be "crane (row 0)" or "crane (row 2)".',
+  ]);
+  expect(() => handMapping(asked, names, { crane: "crane" })).toThrow(
+    'Choose "crane (row 0)" or "crane (row 2)".',
+  );
+  for (const given of ["2", "crane (row 2)"]) {
+    asked.byHand = new Map(handMapping(asked, names, { crane: given }));
+    expect(classMapping(asked, names)).toEqual([2, 1]);
+    const chosen = reportOn(asked, names);
+    expect(chosen.classes[0]).toEqual({ ...report.classes[0], mapsTo: "crane (row 2)", choices: undefined });
+    expect(chosen.issues).toEqual([]);
+  }
+  asked.byHand = new Map(handMapping(asked, names, { crane: null }));
+  expect(classMapping(asked, names)).toEqual([null, 1]);
+  expect(reportOn(asked, names).issues[0]?.text).toContain(
+    "not among the model's own labels and left out: crane",
+  );
+});
+
+test("numbers of rows are taken for a retention set alone, and told", () => {
+  const names = ["tench", "goldfish", "shark", "ray"];
+  const retention = set("retention", ["3 test", "1 test"]);
+  expect(classMapping(retention, names)).toEqual([3, 1]);
+  expect(reportOn(retention, names).issues).toEqual([
+    {
+      severity: "warning",
+      text: "2 of 2 classes were taken by their numbers, counted from 0, as rows of the model's classifier: 3 is ray; 1 is goldfish.",
+      paths: [],
+    },
+  ]);
+  expect(classMapping(set("ood", ["3 test", "1 test"]), names)).toEqual([null, null]);
+  const digits = reportOn(set("retention", ["0 test", "1 test"]), names);
+  expect(digits.issues[0]).toMatchObject({
+    severity: "error",
+    text: expect.stringContaining("not taken as rows"),
+  });
+  expect(ownRows(set("target", ["3 train", "1 train"]), names)).toEqual([3, 1]);
+});
+
+test("a hand may only choose what there is", () => {
+  const retention = set("retention", ["a test", "b test"]);
+  expect(() => handMapping(retention, ["x"], { c: "x" })).toThrow(
+    'This set has no class "c". Its classes are a, b.',
+  );
+  expect(() => handMapping(retention, ["x"], { a: "1" })).toThrow("Choose one of the classes offered.");
+  expect(handMapping(retention, ["x, y"], { a: "Y", b: "0" })).toEqual([
+    ["a", "x, y"],
+    ["b", "x, y"],
+  ]);
+  expect(() => handMapping(set("ood", ["a test"]), ["x"], { a: "0" })).toThrow("offered");
 });
 
 test("a long list of classes left out is cut", () => {
