@@ -1,14 +1,14 @@
-// Files that are called images and are none, found while a folder is listed: empty ones by their size, others by what they
-// begin with (a web page, a PDF, a phone's HEIC). Bytes that say nothing are left to the decoder. In Chromium a look into a file costs a millisecond, so that of a large folder an even part is looked
-// into; the rest is when it is decoded, before training (PixelStore.prepare).
-import { kindOf } from "./other_kinds.ts";
+// Files that are called images and are none, looked for while a folder is listed: empty ones by their size, others by their
+// first bytes. In Chromium a look into a file costs a millisecond, so that of a large folder an even part is looked into;
+// the rest is when it is decoded, before training (PixelStore.prepare).
+import { sniffFormat } from "./header.ts";
+import { leaveOut } from "./not_images.ts";
 import type { DataIssue } from "./types.ts";
 import type { FoundFile } from "./zip.ts";
 
 /** Most files that are looked into while listing. */
 export const LOOKED_INTO = 1000;
 const AT_ONCE = 16;
-const MAX_PATHS = 20;
 
 /**
  * Leaves out what is no image whatever it is called, and says so.
@@ -16,73 +16,22 @@ const MAX_PATHS = 20;
  * @param issues is given what there is to say
  */
 export async function checkFiles(images: FoundFile[], issues: DataIssue[]): Promise<FoundFile[]> {
-  const empty = images.filter(({ size }) => size === 0);
   const full = images.filter(({ size }) => size > 0);
   const looked = Math.min(LOOKED_INTO, full.length);
   const sample = Array.from(
     { length: looked },
     (_, i) => full[Math.floor(((i + 0.5) * full.length) / looked)],
   );
-  const wrong = new Map<FoundFile, string>();
+  const doubtful = new Map<FoundFile, Uint8Array>();
   const look = async (from: number) => {
     for (let i = from; i < sample.length; i += AT_ONCE) {
       const file = sample[i] as FoundFile;
       // What cannot be read at all is named when it is decoded.
       const head = await file.head().catch(() => null);
-      const kind = head && kindOf(head);
-      if (kind) wrong.set(file, kind);
+      if (head && sniffFormat(head) === null) doubtful.set(file, head);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, (_, from) => look(from)));
-
-  if (empty.length > 0) {
-    const one = empty.length === 1;
-    issues.push({
-      severity: "warning",
-      text: `${count(empty.length)} ${one ? "image is an empty file and is" : "images are empty files and are"} left out.`,
-      paths: paths(empty),
-    });
-  }
-  if (wrong.size > 0) {
-    const files = full.filter((file) => wrong.has(file));
-    const kinds = new Map<string, number>();
-    for (const file of files) {
-      const kind = wrong.get(file) as string;
-      kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
-    }
-    const one = files.length === 1;
-    const what = one
-      ? [...kinds.keys()][0]
-      : [...kinds].map(([kind, of]) => `${kind}${of === files.length ? "" : ` (${count(of)})`}`).join(", ");
-    const rest =
-      looked < full.length
-        ? ` ${count(looked)} of ${count(full.length)} were looked into; the others are before training.`
-        : "";
-    issues.push({
-      severity: "warning",
-      text: `${count(files.length)} ${one ? "file is" : "files are"} called an image and ${one ? "is" : "each is"} ${what}; left out.${rest}`,
-      paths: paths(files),
-    });
-  }
-  const kept = full.filter((file) => !wrong.has(file));
-  reportEmptied(images, kept, issues);
-  return kept;
+  if (full.length === images.length && doubtful.size === 0) return images;
+  return leaveOut(images, doubtful, looked, issues);
 }
-
-/** Folders of which nothing is left. */
-function reportEmptied(before: FoundFile[], after: FoundFile[], issues: DataIssue[]): void {
-  const folders = (files: FoundFile[]) =>
-    new Set(files.map(({ path }) => path.slice(0, Math.max(0, path.lastIndexOf("/")))));
-  const left = folders(after);
-  const emptied = [...folders(before)].filter((folder) => !left.has(folder)).sort();
-  if (emptied.length === 0 || after.length === 0) return;
-  const some = emptied.slice(0, 6).join(", ") + (emptied.length > 6 ? ` and ${emptied.length - 6} more` : "");
-  issues.push({
-    severity: "warning",
-    text: `No file of ${some} is an image, so that there is no such class.`,
-    paths: [],
-  });
-}
-
-const count = (number: number) => number.toLocaleString("en");
-const paths = (files: FoundFile[]) => files.slice(0, MAX_PATHS).map(({ path }) => path);

@@ -2,9 +2,17 @@
 // sentence for whatever went wrong inside. What platforms read differently, BMP and 16 bits, is read here. Big images wait for each other, so that a folder of them fits in memory.
 import { Failure } from "../failure.ts";
 import { decodeBmp } from "./bmp.ts";
-import { decodeDeepPng, isDeepPng } from "./deep_png.ts";
-import { type ImageHeader, MAX_FILE_BYTES, MAX_PIXELS, readHeader } from "./header.ts";
+import { decodeDeepPng } from "./deep_png.ts";
+import {
+  type ImageHeader,
+  MAX_FILE_BYTES,
+  MAX_PIXELS,
+  readHeader,
+  SNIFF_BYTES,
+  sniffFormat,
+} from "./header.ts";
 import { takeOrientation, turn } from "./orientation.ts";
+import { kindOf } from "./other_kinds.ts";
 import type { DecodeImage, RgbImage } from "./types.ts";
 
 /** Decodes a PNG, JPEG, WebP or GIF whose header was accepted and that declares no orientation; may throw anything. */
@@ -22,10 +30,12 @@ export function decoder(native: NativeDecode): DecodeImage {
       });
     }
     const read = new Uint8Array(await readBytes(blob, path));
+    refuseOthers(read, path);
     const header = readHeader(read, path);
     if (header.format === "bmp") return decodeBmp(read, path);
     const { orientation, bytes } = takeOrientation(read, header.format);
-    const decode = isDeepPng(header, bytes) ? decodeDeepPng : native;
+    const isDeep = header.format === "png" && bytes[24] === 16;
+    const decode = isDeep ? decodeDeepPng : native;
     return withinMemory(header.width * header.height, async () => {
       try {
         return turn(await decode(bytes, header), orientation);
@@ -42,6 +52,19 @@ export function decoder(native: NativeDecode): DecodeImage {
       }
     });
   };
+}
+
+/** Names what a file is that is called an image and is something else; bytes that say nothing are left to `readHeader`. */
+function refuseOthers(bytes: Uint8Array, path: string): void {
+  if (bytes.length === 0 || sniffFormat(bytes) !== null) return;
+  const kind = kindOf(bytes.subarray(0, SNIFF_BYTES));
+  if (!kind) return;
+  throw new Failure({
+    code: "bad-file",
+    what: `This is ${kind} and not a PNG, JPEG, WebP, GIF or BMP image.`,
+    where: path,
+    remedy: "Replace or remove this file.",
+  });
 }
 
 async function readBytes(blob: Blob, path: string): Promise<ArrayBuffer> {

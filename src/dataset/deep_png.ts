@@ -4,11 +4,6 @@ import { overWhite } from "./bmp.ts";
 import type { ImageHeader } from "./header.ts";
 import type { RgbImage } from "./types.ts";
 
-/** Whether a PNG that `readHeader` has accepted holds 16 bits a channel. */
-export function isDeepPng({ format }: ImageHeader, bytes: Uint8Array): boolean {
-  return format === "png" && bytes[24] === 16;
-}
-
 /** Bits that values may be said to use; a picture uses the fewest that hold its greatest one. */
 const RANGES = [8, 12, 16] as const;
 /** Channels by colour type, alpha among them (PNG specification, 11.2.1). */

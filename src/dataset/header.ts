@@ -2,7 +2,6 @@
 // whether the file is all there. Decoders are only ever given a file that passed here, so that a small file which
 // claims 20,000 x 20,000 pixels costs nothing, and a cut-off one is named instead of half shown.
 import { Failure } from "../failure.ts";
-import { kindOf } from "./other_kinds.ts";
 
 export type ImageFormat = "png" | "jpeg" | "webp" | "gif" | "bmp";
 
@@ -58,10 +57,7 @@ const truncated = (path: string) => unreadable(path, "The image file is cut shor
 export function readHeader(bytes: Uint8Array, path: string): ImageHeader {
   const format = sniffFormat(bytes);
   if (bytes.length === 0) throw unreadable(path, "The file is empty.");
-  if (format === null) {
-    const kind = kindOf(bytes.subarray(0, SNIFF_BYTES));
-    throw unreadable(path, `This is ${kind ? `${kind} and ` : ""}not a PNG, JPEG, WebP, GIF or BMP image.`);
-  }
+  if (format === null) throw unreadable(path, "This is not a PNG, JPEG, WebP, GIF or BMP image.");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let size: [width: number, height: number];
   try {

@@ -126,7 +126,7 @@ export class PixelStore implements Pixels {
     return [
       {
         severity: "warning",
-        text: `${counts.join(", ")} of their 16 bits. Those are taken as the whole range, because the picture would be nearly black otherwise; one that is meant to be so dark has to be saved with 8 bits.`,
+        text: `${counts.join(", ")} of ${few.length === 1 ? "its" : "their"} 16 bits. Those are taken as the whole range, because the picture would be nearly black otherwise; one that is meant to be so dark has to be saved with 8 bits.`,
         paths: few.slice(0, 20).flatMap(([index]) => this.#set.items[index]?.path ?? []),
       },
     ];

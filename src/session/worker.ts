@@ -65,7 +65,10 @@ function call(request: Request): Promise<unknown> {
 
 /** Milliseconds after the start until what is needed once images are dropped is fetched; by then a server may be gone. */
 const PATIENCE = 3_000;
-setTimeout(() => void import("../dataset/list.ts").catch(() => {}), PATIENCE);
+const later = [() => import("../dataset/list.ts"), () => import("../dataset/imagenet_ids.ts")];
+setTimeout(() => {
+  for (const part of later) part().catch(() => {});
+}, PATIENCE);
 
 self.onmessage = async ({ data: request }: MessageEvent<Request>) => {
   try {
