@@ -15,6 +15,8 @@ export default defineConfig({
   outputDir: ".cache/playwright",
   use: {
     actionTimeout: 60_000,
+    // A journey sees what the server sends; the one that goes offline lets the service worker in.
+    serviceWorkers: "block",
     baseURL: `http://localhost:${port}`,
     launchOptions: {
       executablePath: process.env.SELORA_CHROMIUM || "/usr/bin/chromium",

@@ -1,14 +1,12 @@
 // How the studio is served and built. The page is cross-origin isolated, so that the WASM engine may use threads;
-// everything comes from this origin, so that it works offline.
+// everything comes from this origin, under whatever path, so that it works on any static host, and offline.
+import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { Resvg } from "@resvg/resvg-js";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
-
-const isolation = {
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Embedder-Policy": "require-corp",
-  "Cross-Origin-Resource-Policy": "same-origin",
-};
+import { headersFor } from "./src/serving.ts";
+import { icon, manifest } from "./src/studio/offline/manifest.ts";
 
 /** The dev server puts an inline script into the page (hot reload), which the page's own policy rightly forbids. */
 const inlineScriptsWhileDeveloping: Plugin = {
@@ -18,30 +16,71 @@ const inlineScriptsWhileDeveloping: Plugin = {
     server ? html.replace("script-src 'self'", "script-src 'self' 'unsafe-inline'") : html,
 };
 
-/**
- * A worker takes its policy from its own answer and not from the page: only the library's may speak to other servers,
- * and what it speaks must be encrypted, or go to this very machine.
- */
-const connects: Plugin = {
-  name: "selora-connect-policy",
-  configureServer: ({ middlewares }) => void middlewares.use(connectPolicy),
-  configurePreviewServer: ({ middlewares }) => void middlewares.use(connectPolicy),
+const headers: Plugin = {
+  name: "selora-headers",
+  configureServer: ({ middlewares }) => void middlewares.use(setHeaders),
+  configurePreviewServer: ({ middlewares }) => void middlewares.use(setHeaders),
 };
 
-function connectPolicy({ url = "" }: IncomingMessage, response: ServerResponse, next: () => void): void {
-  const library = /\/library_worker[^/]*$/.test(url.replace(/\?.*$/, ""));
-  const elsewhere = library ? " https: http://localhost:* http://127.0.0.1:*" : "";
-  response.setHeader("Content-Security-Policy", `connect-src 'self'${elsewhere}`);
+function setHeaders({ url = "" }: IncomingMessage, response: ServerResponse, next: () => void): void {
+  for (const [name, value] of Object.entries(headersFor(url))) response.setHeader(name, value);
   next();
 }
 
+/** Adds what makes the page installable, and tells the service worker which files the page is. */
+const offline: Plugin = {
+  name: "selora-offline",
+  apply: "build",
+  generateBundle: {
+    order: "post",
+    handler(_, bundle) {
+      for (const edge of [192, 512]) {
+        const source = new Resvg(icon(edge)).render().asPng();
+        this.emitFile({ type: "asset", fileName: `icon-${edge}.png`, source });
+      }
+      this.emitFile({ type: "asset", fileName: "manifest.webmanifest", source: JSON.stringify(manifest) });
+      const worker = bundle["service_worker.js"];
+      if (worker?.type !== "chunk" || worker.imports.length > 0)
+        throw new Error("the service worker must be one script");
+      const size = (name: string) => {
+        const file = bundle[name];
+        return Buffer.byteLength(file?.type === "chunk" ? file.code : (file?.source ?? ""));
+      };
+      const files = Object.keys(bundle).filter((name) => name !== worker.fileName && size(name) <= MOST_KEPT);
+      const hash = createHash("sha256");
+      for (const name of files.sort()) {
+        const file = bundle[name];
+        hash.update(name).update(file?.type === "chunk" ? file.code : (file?.source ?? ""));
+      }
+      const version = hash.update(worker.code).digest("hex").slice(0, 16);
+      worker.code = `const PRECACHE = ${JSON.stringify({ version, files })};\n${worker.code}`;
+    },
+  },
+};
+
+/** Bytes of a file that is kept before anyone asks for it; larger ones are the benchmark's peers. */
+const MOST_KEPT = 4 * 2 ** 20;
+
+const serviceWorker = "src/studio/offline/service_worker.ts";
+
 export default defineConfig({
-  plugins: [react(), inlineScriptsWhileDeveloping, connects],
+  plugins: [react(), inlineScriptsWhileDeveloping, headers, offline],
+  // Relative, so that the page works under any path.
+  base: "./",
   // A file that is not there answers 404, and not with the page.
   appType: "mpa",
-  server: { port: Number(process.env.PORT ?? 5173), headers: isolation },
-  preview: { port: Number(process.env.PORT ?? 5173), headers: isolation },
+  server: { port: Number(process.env.PORT ?? 5173) },
+  preview: { port: Number(process.env.PORT ?? 5173) },
   // The engine is imported by the worker alone, hence a chunk of its own.
   worker: { format: "es" },
-  build: { target: "esnext", chunkSizeWarningLimit: 2000 },
+  build: {
+    target: "esnext",
+    chunkSizeWarningLimit: 2000,
+    rollupOptions: {
+      input: { index: "index.html", service_worker: serviceWorker },
+      output: {
+        entryFileNames: ({ name }) => (name === "service_worker" ? "[name].js" : "assets/[name]-[hash].js"),
+      },
+    },
+  },
 });

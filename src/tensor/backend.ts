@@ -144,12 +144,21 @@ async function openWasm(reason: string | null): Promise<Backend> {
   return {
     name: "wasm",
     adapter: words.filter(Boolean).join(", "),
-    reason,
+    reason: [reason, slower(ours)].filter(Boolean).join(" ") || null,
     device: null,
     lost: null,
     // tfjs registers the factory once per import, so the module stays and only its tensors are the caller's to free.
     async close() {},
   };
+}
+
+/** Why fewer threads or plainer instructions compute than a browser of today has; null where none are missing. */
+function slower(ours: Machine | null): string | null {
+  if (!ours) return "This browser has no WebAssembly SIMD, so that training is several times slower.";
+  if (ours.threads > 1 || inNode || navigator.hardwareConcurrency < 2) return null;
+  return globalThis.crossOriginIsolated
+    ? "This browser does not let threads share memory, so one thread computes."
+    : "The page came without the headers that threads need, so one thread computes. Load it again: the studio adds them itself from the second time on.";
 }
 
 /** Lets tfjs compile its module and puts our kernels beside it. Tfjs's own threads would only be in the way of ours. */

@@ -1,15 +1,18 @@
 // The product's name, the numbers always in sight, kept runs, the device, the way to the benchmark, the words, the colours.
 import { ActionIcon, Button, Tooltip } from "@mantine/core";
-import type { MouseEvent } from "react";
+import { type MouseEvent, Suspense } from "react";
 import { Scoreboard } from "../compare/Scoreboard.tsx";
 import { DemoButton } from "../shared/DemoButton.tsx";
 import { formatCount } from "../shared/format.ts";
 import { Icon } from "../shared/Icon.tsx";
+import { part } from "../shared/part.ts";
 import { openGates } from "../state/session_store.ts";
 import { useRuns, useSession } from "../state/studio.ts";
 import { DeviceBadge } from "./DeviceBadge.tsx";
 import { Glossary } from "./Glossary.tsx";
 import { ThemeSwitch } from "./ThemeSwitch.tsx";
+
+const Update = part(async () => (await import("../offline/Update.tsx")).Update);
 
 const countOpen = (open: Uint8Array | null) => open?.reduce((sum, one) => sum + one, 0) ?? null;
 
@@ -29,6 +32,8 @@ export function Header({ benchmark, elsewhere, onBenchmark, runs, onRuns }: Head
   const kept = useRuns((state) => state.runs.filter(({ id }) => !state.unstored.has(id)).length);
   const empty = useSession(({ model, data }) => model === null && data.length === 0);
   const run = useSession((state) => state.run);
+  // The engine's script comes before what serves the page offline.
+  const engine = useSession((state) => state.device !== null);
   return (
     <header className="topbar">
       <div className="brand">
@@ -48,6 +53,11 @@ export function Header({ benchmark, elsewhere, onBenchmark, runs, onRuns }: Head
         />
       </div>
       <div className="topbar-actions">
+        {engine && (
+          <Suspense>
+            <Update />
+          </Suspense>
+        )}
         {empty && !benchmark && !elsewhere && (
           <div className="demo">
             <DemoButton />

@@ -102,8 +102,8 @@ export class Machine {
     const control = aligned(heap._malloc(CONTROL + 64) >>> 0);
     wordsAt(memory, control).fill(0);
     const most = Math.min(wanted.threads ?? (await processors()), MOST_THREADS);
-    const threads = shared ? Math.max(1, most) : 1;
-    for (let thread = 1; thread < threads; thread++) await startThread({ module, memory, control, thread });
+    const helpers = shared ? Math.max(1, most) - 1 : 0;
+    const threads = await startThreads(helpers, { module, memory, control });
     return new Machine(backend, { exports: exports as unknown as Exports, fused, control, threads });
   }
 
@@ -194,21 +194,55 @@ interface ThreadStart {
   thread: number;
 }
 
-/** Starts a helper; it joins in when it is up. */
-async function startThread(start: ThreadStart): Promise<void> {
-  if (!inNode) {
-    const worker = new Worker(new URL("./thread.mjs", import.meta.url), {
-      type: "module",
-      name: "selora-wasm",
-    });
-    worker.postMessage(start);
-    return;
+/** Most milliseconds that the first helper may take to be up. */
+const PATIENCE = 10_000;
+
+/**
+ * Starts helpers. Whether they can share memory is found out by the first one: a browser may say that it can, and then
+ * refuse to hand the memory over (WebKitGTK).
+ * @returns how many threads compute, the calling one included
+ */
+async function startThreads(helpers: number, start: Omit<ThreadStart, "thread">): Promise<number> {
+  for (let thread = 1; thread <= helpers; thread++) {
+    const up = startThread({ ...start, thread });
+    if (thread === 1 && !(await up)) return 1;
   }
+  return helpers + 1;
+}
+
+/** Starts a helper, which joins in when it is up; false where it cannot be. */
+async function startThread(start: ThreadStart): Promise<boolean> {
+  if (!inNode) return startWorker(start);
   const name = "node:worker_threads";
   const { Worker: Thread } = (await import(/* @vite-ignore */ name)) as typeof import("node:worker_threads");
   const thread = new Thread(new URL("./thread.mjs", import.meta.url), { workerData: start, execArgv: [] });
   // it must not keep the process alive
   thread.unref();
+  return true;
+}
+
+function startWorker(start: ThreadStart): Promise<boolean> {
+  const worker = new Worker(new URL("./thread.mjs", import.meta.url), {
+    type: "module",
+    name: "selora-wasm",
+  });
+  return new Promise<boolean>((resolve) => {
+    const fail = () => {
+      worker.terminate();
+      resolve(false);
+    };
+    const late = setTimeout(fail, PATIENCE);
+    worker.onmessage = () => {
+      clearTimeout(late);
+      resolve(true);
+    };
+    worker.onerror = fail;
+    try {
+      worker.postMessage(start);
+    } catch {
+      fail();
+    }
+  });
 }
 
 /** How many threads this machine runs at once. */
