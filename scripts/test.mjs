@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ensureChromium, installPackages, renderDemo, root, run, tool } from "./setup.mjs";
+import { tryPackage } from "./try_package.mjs";
 
 installPackages();
 renderDemo();
@@ -44,6 +45,7 @@ const journeys = join(results, "journeys.json");
 const built = run(tool("vite"), ["build", "--logLevel", "warn"]) === 0;
 count(built);
 if (built) {
+  count(await tryPackage());
   const code = run(tool("playwright"), ["test", "--reporter=list,json"], {
     ...gpu,
     PLAYWRIGHT_JSON_OUTPUT_NAME: journeys,

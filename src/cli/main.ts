@@ -24,6 +24,7 @@ import {
 import { reporter } from "./reporter.ts";
 import { listenForStops, type Stops } from "./stops.ts";
 import { print, say } from "./streams.ts";
+import { studio } from "./studio.ts";
 import { table } from "./table.ts";
 
 const usage = `selora: adapt a Vision Transformer to new images and keep what it knew.
@@ -39,6 +40,7 @@ const usage = `selora: adapt a Vision Transformer to new images and keep what it
                   [--pooling ...] [--neighbours K] [--prompts ...] [--seed N]
   selora inspect  --model MODEL [--json]
   selora inspect  --data DIR [--layout KIND] [--domain NAME] [--json]
+  selora studio   [--port N] [--open]
 
 MODEL is a folder, a file (.safetensors, its index, .pth, .pt, .bin), hf:org/name[@revision] on the Hugging Face Hub,
 or the https:// address of a file or folder. What is fetched is kept under ~/.cache/selora/models; HF_TOKEN is the
@@ -75,6 +77,8 @@ best target accuracy), and the robustness of the run on every OOD set. Not with 
 
 --keep WEIGHT holds the network to what it made of the target images before the run, and of every picture in the
 folders of --keep-data, which need no classes; what it costs in turning away from that is reported as keep.
+
+studio serves the studio in the browser from this machine, to this machine alone; --open opens a browser on it.
 
 --seeds N runs each recipe with N seeds, from --seed upwards, a folder each; summary.json holds mean and spread.
 
@@ -166,6 +170,7 @@ export async function main(argv: string[]): Promise<number> {
     const command = commands.get(name);
     if (!command) throw badArgument(`There is no command "${name}".`);
     return await command(values as Values, stops);
+import { studio } from "./studio.ts";
   } catch (error) {
     const failure = Failure.from(error);
     const { inTerminal, ...parts } = failure.parts;

@@ -44,6 +44,8 @@ export function parse(argv: string[]) {
         "trade-off": { type: "boolean" },
         corruptions: stringOption,
         severity: stringOption,
+        port: stringOption,
+        open: { type: "boolean" },
         json: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },
