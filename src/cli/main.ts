@@ -154,7 +154,7 @@ const trace = debuglog("selora");
 
 /** Gives the exit code. */
 type Command = (values: Values, stops: Stops) => Promise<number>;
-const commands = new Map<string, Command>(Object.entries({ finetune, suite, evaluate, inspect }));
+const commands = new Map<string, Command>(Object.entries({ finetune, suite, evaluate, inspect, studio }));
 
 /** Runs one command line; returns the exit code. */
 export async function main(argv: string[]): Promise<number> {
@@ -170,7 +170,6 @@ export async function main(argv: string[]): Promise<number> {
     const command = commands.get(name);
     if (!command) throw badArgument(`There is no command "${name}".`);
     return await command(values as Values, stops);
-import { studio } from "./studio.ts";
   } catch (error) {
     const failure = Failure.from(error);
     const { inTerminal, ...parts } = failure.parts;

@@ -7,6 +7,8 @@ import sirv from "sirv";
 import { Failure } from "../failure.ts";
 import { headersFor } from "../serving.ts";
 import { badArgument, type Values } from "./options.ts";
+import type { Stops } from "./stops.ts";
+import { print } from "./streams.ts";
 
 const dist = fileURLToPath(new URL("../../dist", import.meta.url));
 const USUAL_PORT = 5173;
@@ -18,7 +20,7 @@ const openers: Partial<Record<NodeJS.Platform, string>> = { darwin: "open", win3
  * Serves until the process is ended.
  * @throws Failure `bad-recipe` for a port that is none, `state` when the port is taken or nothing is built
  */
-export async function studio(values: Values): Promise<void> {
+export async function studio(values: Values, stops: Stops): Promise<number> {
   const wanted = Number(values.port ?? USUAL_PORT);
   if (!Number.isInteger(wanted) || wanted < 0 || wanted > 65_535)
     throw badArgument(`--port ${values.port} is no port; give a number from 1 to 65535, or 0 for any.`);
@@ -64,12 +66,14 @@ export async function studio(values: Values): Promise<void> {
     });
   });
   const address = `http://localhost:${port}/`;
-  process.stdout.write(`The studio is at ${address}. Ctrl-C ends it.\n`);
+  print(`The studio is at ${address}. Ctrl-C ends it.\n`);
   if (values.open)
     spawn(openers[process.platform] ?? "xdg-open", [address], { stdio: "ignore" }).on("error", () => {});
   await new Promise<void>((end) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => end());
+    stops.onStop(end);
   });
   server.closeAllConnections();
   server.close();
+  // It is ended by a signal and in no other way, so that this is its success.
+  return 0;
 }
