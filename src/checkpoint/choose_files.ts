@@ -118,13 +118,16 @@ const isBestOfFolder = (models: readonly WeightFiles[]) => (model: WeightFiles) 
   return here.filter((other) => rankOf(other) === rank).includes(model);
 };
 
+/** Whether a file's name is one that a model's weights have. */
+export function isWeights(path: string): boolean {
+  const base = plainName(split(path).base);
+  return weightsEnding.test(path) && !notWeights.test(base) && base !== classifierFile;
+}
+
 /** Every file of weights, shards together as one model. */
 function modelsIn(files: readonly SourceFile[]): WeightFiles[] {
   const indexes = files.filter(({ path }) => indexEnding.test(path));
-  const weights = files.filter(({ path }) => {
-    const base = plainName(split(path).base);
-    return weightsEnding.test(path) && !notWeights.test(base) && base !== classifierFile;
-  });
+  const weights = files.filter(({ path }) => isWeights(path));
   const groups = new Map<string, SourceFile[]>();
   for (const file of weights) {
     const key = file.path.replace(shardEnding, (_, __, count: string) => `-of-${count}`);

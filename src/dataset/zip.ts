@@ -163,7 +163,7 @@ class ZippedFile implements FoundFile {
 }
 
 /** How the names of a zip become text: the encoding of those that do not say theirs, and what separates folders. */
-async function readingOf(directory: ZipDirectory, encoding: string | undefined) {
+export async function readingOf(directory: ZipDirectory, encoding: string | undefined) {
   const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
   const parts = undeclared(directory);
   let names: NameReading | null = null;

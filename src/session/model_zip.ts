@@ -1,86 +1,84 @@
 // A model in a zip, as an export is taken home in one: its files, as if they had been unpacked and dropped as a folder. A
 // stored file is a slice of the zip; a packed one is unpacked when the zip is opened, and no more than could be a model.
-import { BlobReader, type FileEntry, ZipReader } from "@zip.js/zip.js/lib/zip-core-native.js";
+import { isWeights } from "../checkpoint/choose_files.ts";
+import { readingOf, safePath } from "../dataset/zip.ts";
 import { Failure } from "../failure.ts";
+import { fileKind, KIND_BYTES } from "../file_kind.ts";
 import type { SourceFile } from "../source_file.ts";
+import { blobSource, readZipDirectory, type ZipEntry } from "../zip_directory.ts";
 
 /** Files that a model is read from; pictures and whatever else lies in the zip stay in it. */
-const modelPart = /\.(safetensors|pth?|bin|ckpt|json|txt)$/i;
-const MOST_FILES = 10_000;
+const modelPart = /\.(safetensors|pth?|bin|ckpt|pth?\.tar|json|txt)$/i;
+const MAX_FILES = 100_000;
 /** Weights hardly shrink in a zip; one that grows so much is made to fill the memory. */
-const MOST_TIMES = 20;
-const HARMLESS = 64 * 1024 ** 2;
+const MAX_RATIO = 20;
+const HARMLESS_BYTES = 64 * 1024 ** 2;
 
-/** The files of a dropped zip, or those that were dropped where it is none. */
+const isHidden = (path: string) =>
+  path.split("/").some((part) => part.startsWith(".") || part === "__MACOSX");
+
+/**
+ * What was dropped, with the model's files in place of the zip that holds them, where there are no weights beside it.
+ * @throws Failure "bad-file": no zip, damaged, one that cannot be unpacked here or grows beyond a model; "bad-model":
+ *   several zips
+ */
 export async function unpackModel(files: SourceFile[]): Promise<SourceFile[]> {
-  const [file] = files;
-  return file && files.length === 1 && /\.zip$/i.test(file.path) ? filesOfZip(file) : files;
-}
-
-/** @throws Failure "bad-file": no zip, damaged, protected by a password, or one that grows beyond a model */
-async function filesOfZip({ path: where, blob }: SourceFile): Promise<SourceFile[]> {
-  const bad = (what: string, remedy: string, cause?: unknown) =>
-    new Failure({ code: "bad-file", what, where, remedy }, { cause });
-  const root = (where.split("/").at(-1) ?? where).replace(/\.zip$/i, "");
-  try {
-    const reader = new ZipReader<unknown>(new BlobReader(blob), { useWebWorkers: false });
-    const entries: FileEntry[] = [];
-    let bytes = 0;
-    let count = 0;
-    for await (const entry of reader.getEntriesGenerator({ filenameValidation: "tolerant" })) {
-      if (++count > MOST_FILES)
-        throw bad(`It holds more than ${MOST_FILES} files.`, "Unpack it, and drop the model's folder.");
-      const hidden = entry.filename.split("/").some((part) => part.startsWith(".") || part === "__MACOSX");
-      if (entry.directory || hidden || !modelPart.test(entry.filename)) continue;
-      if (entry.encrypted)
-        throw bad("It is protected by a password.", "Unpack it, and drop the model's folder.");
-      bytes += entry.compressionMethod === 0 ? 0 : entry.uncompressedSize;
-      if (bytes > Math.max(HARMLESS, blob.size * MOST_TIMES))
-        throw bad(
-          `It says that it unpacks to more than ${MOST_TIMES} times its own size, which models never do.`,
-          "Do not trust this file; unpack it elsewhere if you know where it is from.",
-        );
-      entries.push(entry);
-    }
-    const files: SourceFile[] = [];
-    for (const entry of entries)
-      files.push({
-        path: `${root}/${entry.filename}`,
-        blob: (await stored(blob, entry)) ?? (await unpacked(entry)),
-      });
-    return files;
-  } catch (error) {
-    if (error instanceof Failure) throw error;
-    throw bad(
-      "This is not a zip that can be read, or it is damaged.",
-      "Make the zip anew, or drop the model's folder.",
-      error,
-    );
+  const seen = files.filter(({ path }) => !isHidden(path));
+  const zips = seen.filter(({ path }) => /\.zip$/i.test(path));
+  const [zip] = zips;
+  if (!zip || seen.some(({ path }) => isWeights(path))) return files;
+  if (zips.length > 1) {
+    const names = zips.slice(0, 4).map(({ path }) => `"${path}"`);
+    throw new Failure({
+      code: "bad-model",
+      what: `There are ${zips.length} zips and no weights beside them: ${names.join(", ")}${zips.length > 4 ? ", ..." : ""}.`,
+      remedy: "Choose the one zip that holds the model.",
+    });
   }
+  return [...(await filesOfZip(zip)), ...files.filter((file) => file !== zip)];
 }
 
-/** The bytes of a file that is not packed, where they lie in the zip; null of a packed one. */
-async function stored(blob: Blob, entry: FileEntry): Promise<Blob | null> {
-  if (entry.compressionMethod !== 0 || entry.compressedSize !== entry.uncompressedSize) return null;
-  const header = new DataView(await blob.slice(entry.offset, entry.offset + 30).arrayBuffer());
-  if (header.getUint32(0, true) !== 0x04034b50) throw new Error("no file where the list says so");
-  const begin = entry.offset + 30 + header.getUint16(26, true) + header.getUint16(28, true);
-  const bytes = blob.slice(begin, begin + entry.uncompressedSize);
-  if (bytes.size !== entry.uncompressedSize) throw new Error("cut off");
-  return bytes;
+async function filesOfZip({ path: where, blob }: SourceFile): Promise<SourceFile[]> {
+  const refuse = (what: string, remedy: string) => new Failure({ code: "bad-file", what, where, remedy });
+  const source = blobSource(blob, where);
+  const kind = fileKind(await source.read(0, Math.min(KIND_BYTES, blob.size)));
+  if (kind) throw refuse(`This is ${kind.name}, not a zip.`, kind.remedy);
+  const options = {
+    where,
+    remedy: "Make the zip anew, or unpack it and choose the folder.",
+    maxEntries: MAX_FILES,
+  };
+  const directory = await readZipDirectory(source, options);
+  const { nameOf } = await readingOf(directory, undefined);
+  const root = where.replace(/\.zip$/i, "");
+  // Of two files of one name the later one was added in place of the other, as unpackers have it.
+  const parts = new Map<string, number>();
+  let unpacked = 0;
+  for (let i = 0; i < directory.count; i++) {
+    const entry = directory.entry(i);
+    const { text, backslash } = nameOf(entry);
+    const path = entry.kind === "file" ? safePath(text, backslash) : null;
+    // PyTorch's own files are zips, too.
+    if (path !== null && /^([^/]+\/)?data\.pkl$/.test(path)) return [{ path: `${root}.pth`, blob }];
+    if (path === null || isHidden(path) || !modelPart.test(path)) continue;
+    const why = unreadable(entry);
+    if (why) throw refuse(why, "Unpack it, and choose the model's folder.");
+    unpacked += entry.stored ? 0 : entry.size;
+    if (unpacked > Math.max(HARMLESS_BYTES, blob.size * MAX_RATIO))
+      throw refuse(
+        `It says that it unpacks to more than ${MAX_RATIO} times its own size, which models never do.`,
+        "Do not trust this file; unpack it elsewhere if you know where it is from.",
+      );
+    parts.set(path, i);
+  }
+  const files: SourceFile[] = [];
+  for (const [path, i] of parts)
+    files.push({ path: `${root}/${path}`, blob: await directory.read(i, `${root}/${path}`) });
+  return files;
 }
 
-/** The bytes of a packed file; never more than it declares. */
-async function unpacked(entry: FileEntry): Promise<Blob> {
-  let size = 0;
-  const bounded = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
-    transform(chunk, controller) {
-      size += chunk.length;
-      if (size > entry.uncompressedSize) throw new Error("more bytes than declared");
-      controller.enqueue(chunk);
-    },
-  });
-  const whole = new Response(bounded.readable).blob();
-  await Promise.all([entry.getData(bounded.writable, { useWebWorkers: false, checkCrc32: true }), whole]);
-  return whole;
+/** Why a part of the model cannot be read, in a sentence. */
+function unreadable({ encrypted, packing }: ZipEntry): string | null {
+  if (encrypted) return "The zip is protected by a password.";
+  return packing === null ? null : `The zip is whole, but packed by ${packing}, which is not read here.`;
 }
