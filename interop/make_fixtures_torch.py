@@ -164,6 +164,10 @@ def main() -> None:
     save("lightning.ckpt", {"state_dict": prefixed("module.", plain), "big": -(2**70), "none": None}, plain)
     vit = load_file(CHECKPOINT / "fixtures" / "vit" / "model.safetensors")
     save("vit.bin", vit, vit)
+    # As transformers split a model before it wrote safetensors.
+    for i in range(2):
+        shard = OrderedDict(list(vit.items())[i::2])
+        save(f"vit_{i + 1}_of_2.bin", shard, shard)
 
     scripted = torch.jit.script(Scripted().half())
     torch.jit.save(scripted, str(ROOT / "scripted.pt"))

@@ -1,7 +1,7 @@
-// A model at a plain address: a file of weights, or a folder with model.safetensors (whole or in shards) or
-// pytorch_model.bin in it, and config.json and preprocessor_config.json beside them. A folder cannot be listed, so the
-// usual names are tried.
+// A model at a plain address: a file of weights, or a folder with model.safetensors or pytorch_model.bin in it, whole or
+// in shards, and what is read beside them. A folder cannot be listed, so the usual names are tried.
 import { Failure } from "../failure.ts";
+import { companions } from "./choose_files.ts";
 import { downloadInto, type FetchOptions, Refused, type ServerOptions } from "./download.ts";
 import { parseJsonObject } from "./json.ts";
 import {
@@ -16,13 +16,12 @@ import {
   writeComplete,
 } from "./model_store.ts";
 
-const INDEX = "model.safetensors.index.json";
-const optional = [
-  "config.json",
-  "preprocessor_config.json",
-  "open_clip_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
+/** What is looked for in a folder, which cannot be listed. */
+const usual = [
+  "model.safetensors",
+  "model.safetensors.index.json",
+  "pytorch_model.bin",
+  "pytorch_model.bin.index.json",
 ];
 const fileName = /^\w[\w.-]{0,200}$/;
 const MAX_INDEX = 8_000_000;
@@ -30,7 +29,7 @@ const MAX_INDEX = 8_000_000;
 /** Fetches a model from `url` into `store`, unless it is kept there; gives its id. */
 export async function fetchAddress(url: URL, store: ModelStore, options: FetchOptions): Promise<Found> {
   const base = url.pathname.split("/").at(-1) ?? "";
-  const isFile = weightsEnding.test(base) || base.endsWith(".index.json");
+  const isFile = weightsEnding.test(base) || /\.index(\.\w+)?\.json$/i.test(base);
   const path = isFile ? url.pathname.slice(0, -base.length) : url.pathname.replace(/\/*$/, "/");
   const address = (name: string) => new URL(`${path}${name}${url.search}`, url).href;
   const nothing = (what: string) =>
@@ -40,7 +39,7 @@ export async function fetchAddress(url: URL, store: ModelStore, options: FetchOp
       where: url.href,
       remedy: "Check the address: a file of weights, or a folder with model.safetensors in it.",
     });
-  const names = isFile ? [base] : ["model.safetensors", INDEX, "pytorch_model.bin"];
+  const names = isFile ? [base] : usual;
   if (isFile && !fileName.test(base)) throw nothing("The file's name is none that can be kept.");
 
   const id = await idOf(url.href);
@@ -90,14 +89,14 @@ export async function fetchAddress(url: URL, store: ModelStore, options: FetchOp
 
   const weights = await takeOne(names);
   const all = [weights];
-  if (weights.endsWith(".index.json")) {
+  if (/\.index(\.\w+)?\.json$/i.test(weights)) {
     const index = (await store.blob(id, weights)) as Blob;
     for (const shard of shardsOf(await index.slice(0, MAX_INDEX).text(), url.href)) {
       await take(shard);
       all.push(shard);
     }
   }
-  for (const name of optional) {
+  for (const name of companions) {
     const there = await takeOne([name]).catch((error: unknown) => {
       if (error instanceof Refused) return null;
       throw error;

@@ -40,6 +40,12 @@ test.each<[what: string, taken: string, others: string[]]>([
     "m/model.safetensors",
     ["m/open_clip_model.safetensors", "m/open_clip_pytorch_model.bin"],
   ],
+  [
+    "OpenCLIP in both formats",
+    "m/open_clip_model.safetensors",
+    ["m/open_clip_pytorch_model.bin", "m/open_clip_config.json"],
+  ],
+  ["one model in two formats", "m/vit_small.safetensors", ["m/vit_small.pth", "m/config.json"]],
   ["OpenCLIP alone", "m/open_clip_model.safetensors", ["m/open_clip_config.json"]],
   ["OpenVINO beside PyTorch's", "m/pytorch_model.bin", ["m/openvino_model.bin", "m/openvino_model.xml"]],
   ["ONNX below it", "m/model.safetensors", ["m/onnx/model.onnx", "m/onnx/model.onnx_data"]],
@@ -75,6 +81,46 @@ test("shards are one model: by their index, by an index of another precision, or
   for (const paths of [safetensors, shards("pytorch_model-*.bin", 3)]) {
     const { index, parts } = chooseFiles(files(...paths.toReversed()), undefined);
     expect([index, parts.map(({ path }) => path)]).toEqual([null, paths]);
+  }
+});
+
+test.each<[what: string, index: string, own: string[], others: string[]]>([
+  [
+    "another precision's beside the usual",
+    "m/model.safetensors.index.json",
+    shards("model-*.safetensors", 2),
+    ["m/model.fp16.safetensors.index.json", ...shards("model.fp16-*.safetensors", 2)],
+  ],
+  [
+    "another precision's beside the usual, as diffusers name them",
+    "m/model.safetensors.index.json",
+    shards("model-*.safetensors", 2),
+    ["m/model.safetensors.index.fp16.json", ...shards("model-*.fp16.safetensors", 2)],
+  ],
+  [
+    "PyTorch's beside safetensors",
+    "m/model.safetensors.index.json",
+    shards("model-*.safetensors", 2),
+    ["m/pytorch_model.bin.index.json", ...shards("pytorch_model-*.bin", 3)],
+  ],
+  [
+    "PyTorch's beside an index whose files were not fetched",
+    "m/pytorch_model.bin.index.json",
+    shards("pytorch_model-*.bin", 3),
+    ["m/model.safetensors.index.json"],
+  ],
+  [
+    "another precision's alone",
+    "m/model.fp16.safetensors.index.json",
+    shards("model.fp16-*.safetensors", 2),
+    [],
+  ],
+])("of shards, %s: each index with its own", (_, index, own, others) => {
+  for (const paths of [[index, ...own, ...others], [...others, ...own, index].toReversed()]) {
+    const chosen = chooseFiles(files(...paths), undefined);
+    expect(chosen.index?.path).toBe(index);
+    expect(chosen.parts.map(({ path }) => path).sort()).toEqual(own);
+    expect(chosen.questions).toEqual([]);
   }
 });
 

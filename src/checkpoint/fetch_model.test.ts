@@ -201,6 +201,46 @@ test("the token goes to the Hub alone, and is kept nowhere", async () => {
   expect(hub.requests.every(({ token }) => token === undefined)).toBe(true);
 });
 
+test.each<[what: string, names: string[], taken: string[]]>([
+  [
+    "shards in two precisions",
+    [
+      "model.safetensors.index.json",
+      "model-00001-of-00001.safetensors",
+      "model.fp16.safetensors.index.json",
+      "model.fp16-00001-of-00001.safetensors",
+    ],
+    ["model.safetensors.index.json", "model-00001-of-00001.safetensors"],
+  ],
+  [
+    "PyTorch's shards",
+    ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00001.bin", "optimizer.bin"],
+    ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00001.bin"],
+  ],
+  [
+    "OpenCLIP in both formats",
+    ["open_clip_model.safetensors", "open_clip_pytorch_model.bin", "open_clip_config.json"],
+    ["open_clip_config.json", "open_clip_model.safetensors"],
+  ],
+  [
+    "an adapter beside a whole model",
+    ["adapter_config.json", "adapter_model.safetensors", "model.safetensors"],
+    ["adapter_config.json", "model.safetensors"],
+  ],
+  [
+    "a classifier and a tokenizer beside it",
+    ["model.safetensors", "classifier.safetensors", "vocab.json", "merges.txt", "rng_state.pth"],
+    ["vocab.json", "merges.txt", "classifier.safetensors", "model.safetensors"],
+  ],
+])("of a repository with %s, the files are those that a folder's would be", async (_, names, taken) => {
+  hub.models.set("org/m", {
+    revisions: { main: COMMIT },
+    files: Object.fromEntries(names.map((name) => [name, text({})])),
+  });
+  const { files } = await get("org/m");
+  expect(files.map(({ path }) => path.replace("m/", "")).sort()).toEqual(taken.toSorted());
+});
+
 test.each<[string, Partial<HubServer["models"] extends Map<string, infer M> ? M : never>, Given, RegExp]>([
   [
     "a private model",
@@ -329,7 +369,7 @@ test("an address: a file with its configs, a folder, and what is not there", asy
   );
   expect((await failure(`${hub.url}/m/other.pth`, elsewhere)).message).toMatch(/There is no model here/);
   hub.plain.set("/site/model.safetensors", new TextEncoder().encode("<!doctype html>"));
-  for (const name of ["model.safetensors.index.json", "pytorch_model.bin"])
+  for (const name of ["model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"])
     hub.plain.set(`/site/${name}`, new TextEncoder().encode("<!doctype html>"));
   expect((await failure(`${hub.url}/site/`, elsewhere)).message).toMatch(/a web page here and no model/);
 });

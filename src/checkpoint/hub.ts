@@ -1,6 +1,7 @@
 // The Hugging Face Hub: which commit a name means, which of its files are the model, and what its refusals mean. The
 // interface is @huggingface/hub's; the files themselves are fetched by download.ts, so that a cut costs nothing.
 import { Failure } from "../failure.ts";
+import { chooseFiles, classifierFile, companions, isWeights } from "./choose_files.ts";
 import { downloadInto, type FetchOptions, fetchCancelled, Refused, unreachable } from "./download.ts";
 import { parseJsonObject, quoted } from "./json.ts";
 import {
@@ -12,7 +13,6 @@ import {
   type ModelStore,
   openKept,
   readRecord,
-  weightsEnding,
   writeComplete,
 } from "./model_store.ts";
 
@@ -24,22 +24,8 @@ export interface HubModel {
   token: string | undefined;
 }
 
-/** Small files that are fetched beside the weights where a model has them. */
-const companions = [
-  "config.json",
-  "preprocessor_config.json",
-  "processor_config.json",
-  "open_clip_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "vocab.json",
-  "merges.txt",
-];
 const MAX_COMPANION = 50_000_000;
 const MAX_LISTED = 20_000;
-const notWeights =
-  /^(adapter_model|training_args|optimizer|scheduler|scaler|rng_state|random_states|consolidated)/i;
 
 /**
  * Fetches a model of the Hub into `store`, unless its commit is kept there; gives its id. Where the Hub cannot be asked,
@@ -92,16 +78,15 @@ export async function fetchFromHub(
     throw asFailure(error, where);
   }
   const address = (path: string) => `${hubUrl}/${name}/resolve/${commit}/${path}`;
-  const files = chooseFiles(listed);
-  if (!files) {
-    const adapter = listed.find(
-      ({ path, size }) => path === "adapter_config.json" && (size ?? 0) < 1_000_000,
-    );
-    if (!adapter) throw noWeights(listed, where);
+  const files = filesOfModel(listed, where);
+  const adapter = listed.find(({ path, size }) => path === "adapter_config.json" && (size ?? 0) < 1_000_000);
+  if (adapter && files.every(({ path }) => !isWeights(path) || /^adapter_model\./.test(path))) {
     const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
     const text = await (await ask(address(adapter.path), { headers })).text();
     throw isAdapter(parseJsonObject(text, `${where}/${adapter.path}`), where);
   }
+
+  if (files.length === 0) throw noWeights(where);
 
   const damaged = await damagedFiles(store, id);
   await checkRoom(store, id, files, where);
@@ -154,26 +139,18 @@ async function newestKept(store: ModelStore, name: string, revision: string | nu
   return newest?.id ?? null;
 }
 
-/** Of a repository's files, those that make up the model; null when it is not clear which are the weights. */
-function chooseFiles(listed: readonly FileRecord[]): FileRecord[] | null {
-  const named = new Map(listed.map((file) => [file.path, file]));
-  const weights = chooseWeights([...named.keys()]);
-  if (weights.length === 0) return null;
-  const small = companions.filter((path) => (named.get(path)?.size ?? 0) <= MAX_COMPANION);
-  return [...small, ...weights].flatMap((path) => named.get(path) ?? []);
-}
-
-function chooseWeights(paths: string[]): string[] {
-  const has = (path: string) => paths.includes(path);
-  if (has("model.safetensors")) return ["model.safetensors"];
-  const index = "model.safetensors.index.json";
-  if (has(index)) return [index, ...paths.filter((path) => /-\d{5}-of-\d{5}\.safetensors$/.test(path))];
-  const files = paths.filter((path) => weightsEnding.test(path) && !notWeights.test(path));
-  const safetensors = files.filter((path) => path.endsWith(".safetensors"));
-  if (safetensors.length === 1) return safetensors;
-  const usual = ["open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin"].find(has);
-  if (usual) return [usual];
-  return files.length === 1 ? files : [];
+/**
+ * Of a repository's files, those that make up the model; none where it holds no weights.
+ * @throws Failure `bad-model` where it is not clear which are the weights, or where some are missing
+ */
+function filesOfModel(listed: readonly FileRecord[], where: string): FileRecord[] {
+  if (!listed.some(({ path }) => isWeights(path))) return [];
+  const { index, parts, questions } = chooseFiles(listed, undefined);
+  if (questions[0]) throw unclear(questions[0].choices ?? [], where);
+  const small = new Set<string>(companions);
+  const beside = listed.filter(({ path, size }) => small.has(path) && (size ?? 0) <= MAX_COMPANION);
+  const classifier = listed.filter(({ path }) => path === classifierFile);
+  return [...beside, ...classifier, ...(index ? [index] : []), ...parts];
 }
 
 async function checkRoom(store: ModelStore, id: string, files: FileRecord[], where: string): Promise<void> {
@@ -201,24 +178,22 @@ function isAdapter(config: Record<string, unknown>, where: string): Failure {
   });
 }
 
-function noWeights(listed: readonly FileRecord[], where: string): Failure {
-  const names = listed.flatMap(({ path }) => (weightsEnding.test(path) ? [quoted(path)] : []));
-  if (names.length > 1) {
-    return new Failure({
-      code: "bad-model",
-      what: `It is not clear which of its files are the weights: ${names.slice(0, 4).join(", ")}${names.length > 4 ? ", ..." : ""}.`,
-      where,
-      remedy: "Download the one you mean and drop it.",
-      inTerminal: "Download the one you mean and give its path.",
-    });
-  }
-  return new Failure({
+const unclear = (names: readonly string[], where: string) =>
+  new Failure({
+    code: "bad-model",
+    what: `It is not clear which of its files are the weights: ${names.slice(0, 4).map(quoted).join(", ")}${names.length > 4 ? ", ..." : ""}.`,
+    where,
+    remedy: "Download the one you mean and drop it.",
+    inTerminal: "Download the one you mean and give its path.",
+  });
+
+const noWeights = (where: string) =>
+  new Failure({
     code: "bad-model",
     what: "The repository holds no weights that can be read (safetensors or PyTorch files).",
     where,
     remedy: "Choose another model.",
   });
-}
 
 /** What a status of the Hub means; null for those that pass by themselves. */
 async function hubRefusal(response: Response, where: string, withToken: boolean): Promise<Refused | null> {

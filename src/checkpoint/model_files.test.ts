@@ -39,6 +39,20 @@ async function sharded(): Promise<SourceFile[]> {
   const spread = tensors.map((tensor, i) => ({ ...tensor, file: shardName(1 + (i % 3)) }));
   return writeShards(spread, metadata).map(({ path, blob }) => ({ path: `vit/${path}`, blob }));
 }
+
+const binName = (n: number) => `pytorch_model-0000${n}-of-00002.bin`;
+
+/** The same in two of PyTorch's files, with their index. */
+async function binShards(change: (index: Index) => void = () => undefined): Promise<SourceFile[]> {
+  const parts = [1, 2].map((n) => torch(`vit_${n}_of_2.bin`, `vit/${binName(n)}`));
+  const index: Index = { metadata: { total_size: 1 }, weight_map: {} };
+  for (const [i, part] of parts.entries())
+    for (const { name } of (await readModelFiles([{ ...part, path: "one.bin" }])).weights.tensors)
+      index.weight_map[name] = binName(i + 1);
+  change(index);
+  return [...parts, text("vit/pytorch_model.bin.index.json", index)];
+}
+
 type Index = { metadata?: { total_size?: number }; weight_map: Record<string, string> };
 const isIndex = ({ path }: SourceFile) => path.endsWith(".index.json");
 async function withIndex(change: (index: Index) => void): Promise<SourceFile[]> {
@@ -48,11 +62,13 @@ async function withIndex(change: (index: Index) => void): Promise<SourceFile[]> 
   return [...files.filter((file) => !isIndex(file)), text("vit/model.safetensors.index.json", index)];
 }
 
-test("a PyTorch file, three shards and one safetensors file are the same network", async () => {
+test("a PyTorch file, shards of either kind and one safetensors file are the same network", async () => {
   const one = await openCheckpoint(vit, {});
   const forms = [
     [torch("vit.bin", "vit/pytorch_model.bin"), ...configs],
     [...(await sharded()), ...configs],
+    [...(await binShards()), ...configs],
+    [...(await binShards()).filter((f) => !isIndex(f)), ...configs],
     [torch("vit.bin", "vit/model.safetensors"), ...configs],
     [{ ...single, path: "vit/renamed.pth" }, ...configs],
   ];
@@ -148,12 +164,30 @@ test.each<[string, () => SourceFile[] | Promise<SourceFile[]>, RegExp]>([
     "an index that points elsewhere",
     () =>
       withIndex(({ weight_map: map }) => Object.assign(map, { "vit.layernorm.bias": "../x.safetensors" })),
-    /"\.\.\/x\.safetensors", which is no safetensors file beside it/,
+    /"\.\.\/x\.safetensors", which is no file of weights beside it/,
   ],
   [
     "an index that lies about the size",
     () => withIndex((index) => Object.assign(index, { metadata: { total_size: 5 } })),
     /says the tensors have 5 bytes, but the files hold \d+/,
+  ],
+  [
+    "an index without any map",
+    async () => [
+      text("vit/pytorch_model.bin.index.json", {}),
+      ...(await binShards()).filter((f) => !isIndex(f)),
+    ],
+    /no weight_map/,
+  ],
+  [
+    "a tensor that is in no shard of PyTorch's",
+    () => binShards(({ weight_map: map }) => Object.assign(map, { "vit.extra": binName(1) })),
+    /"vit.extra" should be in "pytorch_model-00001-of-00002.bin", but is not there/,
+  ],
+  [
+    "a shard of PyTorch's that is missing",
+    async () => (await binShards()).filter(({ path }) => !path.includes("00002-of")),
+    /1 of the model's 2 files is missing: "pytorch_model-00002-of-00002.bin"/,
   ],
   [
     "a tensor in another shard than the index says",

@@ -60,7 +60,7 @@ export async function readModelFiles(files: SourceFile[], chosen?: string): Prom
   return {
     name: split(folder).base || base.replace(/\.index(\.\w+)?\.json$/i, "").replace(weightsEnding, ""),
     weights: index
-      ? await readIndexed(index, beside)
+      ? await readShards((await readJson(index)).json, index.path, beside, readWeights)
       : joined(await Promise.all(parts.map((part) => readWeights(part)))),
     notes,
     questions,
@@ -91,13 +91,6 @@ function findBeside(files: readonly SourceFile[], folder: string, name: string):
     });
   }
   return same[0];
-}
-
-async function readIndexed(
-  index: SourceFile,
-  beside: (name: string) => SourceFile | undefined,
-): Promise<Weights> {
-  return found(await readShards((await readJson(index)).json, index.path, beside));
 }
 
 /** Reads one file of weights as what its first bytes say it is, whatever its ending. */

@@ -1,12 +1,13 @@
-// Weights in several safetensors files, with an index that says which tensor lies in which. The index and the files'
-// headers are held against each other: a tensor must be where the index says, once, and every file must be there.
+// Weights in several files, with an index that says which tensor lies in which. The index and the files' headers are held
+// against each other: a tensor must be where the index says, once, and every file must be there.
 import { z } from "zod";
 import { Failure } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
 import { parseWith } from "./config.ts";
+import { dtypeBits } from "./dtypes.ts";
 import { quoted } from "./json.ts";
-import { readSafetensors, writeSafetensors } from "./safetensors.ts";
-import type { NamedTensor, NamedTensors } from "./types.ts";
+import { writeSafetensors } from "./safetensors.ts";
+import type { NamedTensor, Weights } from "./types.ts";
 
 const MAX_SHARDS = 1000;
 
@@ -20,17 +21,22 @@ const indexSchema = z.object({
  * @param where the index, for a Failure: a shard that is missing or not used, a tensor that is in another shard than
  *   the index says, in two, or in none, or sizes that do not add up
  * @param beside finds the file of a name in the index's own folder
+ * @param read reads one file of weights
  */
 export async function readShards(
   index: Record<string, unknown>,
   where: string,
   beside: (name: string) => SourceFile | undefined,
-): Promise<NamedTensors> {
+  read: (file: SourceFile) => Promise<Weights>,
+): Promise<Weights> {
   const bad = (
     what: string,
     remedy = "The index and the files are not from one save; download all of them again.",
     at = where,
   ) => new Failure({ code: "bad-file", what, where: at, remedy });
+  if (index.weight_map === undefined) {
+    throw bad("The index has no weight_map, which says what tensor lies in which file.");
+  }
   const { metadata, weight_map: map } = parseWith(indexSchema, index, where);
   const said = new Map(Object.entries(map));
   const names = [...new Set(said.values())];
@@ -38,9 +44,11 @@ export async function readShards(
   if (names.length > MAX_SHARDS) {
     throw bad(`The index names ${names.length} files; at most ${MAX_SHARDS} are read.`);
   }
-  const outside = names.find((name) => !/^[^/\\]+\.safetensors$/i.test(name) || name.startsWith("."));
+  const outside = names.find(
+    (name) => !/^[^/\\]+\.(safetensors|bin|pth?)$/i.test(name) || name.startsWith("."),
+  );
   if (outside !== undefined) {
-    throw bad(`The index names ${quoted(outside)}, which is no safetensors file beside it.`);
+    throw bad(`The index names ${quoted(outside)}, which is no file of weights beside it.`);
   }
   const shards = names.map((name) => [name, beside(name)] as const);
   const missing = shards.flatMap(([name, file]) => (file ? [] : [quoted(name)]));
@@ -52,14 +60,13 @@ export async function readShards(
     );
   }
 
-  const tensors: NamedTensor[] = [];
-  const found = new Map<string, string>();
-  let common: Record<string, string> = {};
+  const owners = new Map<string, { name: string; shard: Weights }>();
+  const parts: Weights[] = [];
   for (const [name, file] of shards) {
-    const shard = await readSafetensors((file as SourceFile).blob, (file as SourceFile).path);
-    if (tensors.length === 0) common = shard.metadata;
+    const shard = await read(file as SourceFile);
+    parts.push(shard);
     for (const tensor of shard.tensors) {
-      const other = found.get(tensor.name);
+      const other = owners.get(tensor.name)?.name;
       if (other !== undefined) {
         throw bad(
           `The tensor ${quoted(tensor.name)} stands in two files, ${quoted(other)} and ${quoted(name)}.`,
@@ -73,21 +80,37 @@ export async function readShards(
           }.`,
         );
       }
-      found.set(tensor.name, name);
-      tensors.push({ ...tensor, file: name });
+      owners.set(tensor.name, { name, shard });
     }
   }
   for (const [tensor, name] of said) {
-    if (!found.has(tensor)) {
+    if (!owners.has(tensor)) {
       throw bad(`The tensor ${quoted(tensor)} should be in ${quoted(name)}, but is not there.`);
     }
   }
-  const total = tensors.reduce((sum, { bytes }) => sum + bytes.size, 0);
+  const tensors = parts.flatMap((part) => part.tensors);
+  // Of PyTorch's, a total counts what two tensors share once, or twice.
+  const safe = names.every((name) => /\.safetensors$/i.test(name));
+  const total = tensors.reduce(
+    (sum, { dtype, shape }) => sum + shape.reduce((a, b) => a * b, (dtypeBits.get(dtype) ?? 0) / 8),
+    0,
+  );
   const claimed = metadata?.total_size;
-  if (claimed !== undefined && claimed !== total) {
+  if (safe && claimed !== undefined && claimed !== total) {
     throw bad(`The index says the tensors have ${claimed} bytes, but the files hold ${total}.`);
   }
-  return { where, tensors, metadata: common, notes: [] };
+  return {
+    where,
+    tensors,
+    metadata: parts[0]?.metadata ?? {},
+    notes: [...new Set(parts.flatMap(({ notes }) => notes))],
+    modules: parts.flatMap(({ modules }) => modules ?? []),
+    async find(tensor) {
+      const { name, shard } = owners.get(tensor.name) as { name: string; shard: Weights };
+      // An export is written in the files that it came in, where they are of its format.
+      return { ...(await shard.find(tensor)), ...(safe ? { file: name } : {}) };
+    },
+  };
 }
 
 /** The files of `tensors`: one, or one for each `file` they name with the index that goes with them. */

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { freemem, homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileBlob } from "../large_file_node.ts";
-import { type FetchedModel, fetchModelToDisk, walk } from "../session/node.ts";
+import { besideWeights, type FetchedModel, fetchModelToDisk, walk } from "../session/node.ts";
 import type { SessionEvent, SourceFile } from "../session/protocol.ts";
 import { decidedFiles } from "./out_folder.ts";
 import type { Stops } from "./stops.ts";
@@ -50,23 +50,12 @@ export async function modelFiles(
   }
 }
 
-/** What is read beside a model's weights, its tokenizer among it. */
-const besideWeights = [
-  "config.json",
-  "open_clip_config.json",
-  "preprocessor_config.json",
-  "adapter_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "vocab.json",
-  "merges.txt",
-  "classifier.safetensors",
-];
+const isIndex = (path: string) => /\.index(\.\w+)?\.json$/i.test(path);
 
 /** The folder or file of this computer that is read for `model`. */
 export function placeOfModel(model: string): string {
   if (isRemote(model)) return cacheFolder();
-  return model.endsWith(".index.json") ? dirname(resolve(model)) : model;
+  return isIndex(model) ? dirname(resolve(model)) : model;
 }
 
 /** A folder, or one file and those that belong beside it. */
@@ -74,7 +63,7 @@ export async function filesOnDisk(path: string): Promise<SourceFile[]> {
   const files = await walkModel(path);
   if (!(await stat(path)).isFile()) return files;
   // An index is nothing without the files it names.
-  if (path.endsWith(".index.json")) return walk(dirname(path));
+  if (isIndex(path)) return walk(dirname(path));
   for (const name of besideWeights) {
     const beside = join(dirname(path), name);
     if (await stat(beside).catch(() => null)) files.push(...(await walk(beside)));

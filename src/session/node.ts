@@ -1,4 +1,5 @@
 // The session without a browser: images decoded by sharp, folders read from disk.
+import { classifierFile, companions } from "../checkpoint/choose_files.ts";
 import { type FetchedModel, fetchModel, type ModelRequest } from "../checkpoint/fetch_model.ts";
 import { nodeModelStore } from "../checkpoint/model_store_node.ts";
 import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
@@ -10,6 +11,9 @@ import type { Session, SourceFile } from "./protocol.ts";
 export type { FetchedModel } from "../checkpoint/fetch_model.ts";
 export { BadCheckpoint } from "../checkpoint/open_checkpoint.ts";
 export { walkDirectory as walk } from "../dataset/walk_node.ts";
+
+/** What is read beside a model's weights, where it is there. */
+export const besideWeights: readonly string[] = [...companions, classifierFile];
 
 /** A session in this thread. */
 export const createNodeSession = (): Session => createEngine(decodeImage);
