@@ -80,6 +80,22 @@ test("a PyTorch file, shards of either kind and one safetensors file are the sam
   }
 });
 
+// A header's length is the first thing in a file, and may look like the beginning of any other format.
+test("a header of any length is one of safetensors", async () => {
+  const opens = async (length: number) => {
+    const header = '{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'.padEnd(length);
+    const size = new DataView(new ArrayBuffer(8));
+    size.setBigUint64(0, BigInt(length), true);
+    const blob = new Blob([size, header, "x"]);
+    const { weights } = await readModelFiles([{ path: "m/model.safetensors", blob }]);
+    expect(weights.tensors).toHaveLength(1);
+  };
+  // Of pickles, gzip, JSON, Flax, and a bzip2 of which two bytes are there.
+  const starts = [0x0280, 0x0380, 0x0480, 0x0580, 0x8b1f, 0x88b1f, 0x227b, 0xa080, 0xa088, 0xbf88, 0x5a42];
+  for (const length of starts) await opens(length);
+  await fc.assert(fc.asyncProperty(fc.integer({ min: 60, max: 70_000 }), opens), { numRuns: 300 });
+});
+
 test("a PyTorch file from before the zip format holds the same tensors, and one that is cut off is refused", async () => {
   const opened = async (file: SourceFile) => (await readModelFiles([file])).weights;
   const bytes = async ({ tensors, find }: Weights) =>

@@ -6,7 +6,7 @@ import { chooseFiles, classifierFile, plainName, split } from "./choose_files.ts
 import { parseJsonObject, quoted, wholeFloats } from "./json.ts";
 import { weightsEnding } from "./model_store.ts";
 import { imageProcessorOf } from "./preprocessing.ts";
-import { readBytes, readSafetensors } from "./safetensors.ts";
+import { isSafetensors, readBytes, readSafetensors } from "./safetensors.ts";
 import { readShards } from "./sharded.ts";
 import { isPickle, readLegacyTorch } from "./torch_legacy.ts";
 import { isZip, readTorchZip } from "./torch_zip.ts";
@@ -95,9 +95,11 @@ function findBeside(files: readonly SourceFile[], folder: string, name: string):
 
 /** Reads one file of weights as what its first bytes say it is, whatever its ending. */
 async function readWeights({ path, blob }: SourceFile): Promise<Weights> {
-  const start = new Uint8Array(await readBytes(blob.slice(0, 4), path));
-  if (isZip(start)) return readTorchZip(blob, path);
-  if (isPickle(start)) return readLegacyTorch(blob, path);
+  const start = new Uint8Array(await readBytes(blob.slice(0, 9), path));
+  if (!isSafetensors(start, blob.size)) {
+    if (isZip(start)) return readTorchZip(blob, path);
+    if (isPickle(start)) return readLegacyTorch(blob, path);
+  }
   return found(await readSafetensors(blob, path));
 }
 
