@@ -3,6 +3,7 @@
 import { Failure } from "../failure.ts";
 import { chooseFiles, classifierFile, companions, isWeights } from "./choose_files.ts";
 import { downloadInto, type FetchOptions, fetchCancelled, Refused, unreachable } from "./download.ts";
+import { knownByName } from "./file_kinds.ts";
 import { parseJsonObject, quoted } from "./json.ts";
 import {
   COMPLETE,
@@ -86,7 +87,9 @@ export async function fetchFromHub(
     throw isAdapter(parseJsonObject(text, `${where}/${adapter.path}`), where);
   }
 
-  if (files.length === 0) throw noWeights(where);
+  if (files.length === 0) {
+    throw knownByName(listed.map(({ path }) => `${where}/${path}`)) ?? noWeights(where);
+  }
 
   const damaged = await damagedFiles(store, id);
   await checkRoom(store, id, files, where);

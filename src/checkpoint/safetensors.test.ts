@@ -96,7 +96,11 @@ test.each<[string, Blob, RegExp]>([
   ["three bytes", new Blob([new Uint8Array(3)]), /no file of weights that is known/],
   ["a Git LFS pointer", new Blob(["version https://git-lfs.github.com/spec/v1\noid sha256:0\n"]), /Git LFS/],
   ["a zip", new Blob(["PK\x03\x04 something or other"]), /zip/],
-  ["a web page", new Blob(["<!DOCTYPE html><html></html>"]), /a web page, not a file of weights/],
+  [
+    "a web page",
+    new Blob(["<!DOCTYPE html><html></html>"]),
+    /This is a web page \(HTML\)\. Download the file itself/,
+  ],
   ["a header of 100 MB", file("{}", 0, 100_000_000n), /header should be longer than the 25000000 bytes/],
   ["a header of 2^63 bytes", file("{}", 0, 1n << 63n), /header should be longer/],
   ["a header longer than the file", file("{}", 0, 3000n), /cut off/],

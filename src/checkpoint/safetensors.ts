@@ -2,8 +2,9 @@
 // The reader believes nothing in the header before it is checked and reads no tensor; each is a slice of the file.
 // The writer joins slices, so that a tensor nobody touched is never in memory.
 import { Failure } from "../failure.ts";
+import { KIND_BYTES } from "../file_kind.ts";
 import { dtypeBits } from "./dtypes.ts";
-import { knownOther, SNIFFED } from "./file_kinds.ts";
+import { knownOther } from "./file_kinds.ts";
 import { parseJsonObject, quoted } from "./json.ts";
 import type { NamedTensor, NamedTensors } from "./types.ts";
 
@@ -27,7 +28,7 @@ export function isSafetensors(start: Uint8Array, size: number): boolean {
 export async function readSafetensors(file: Blob, where: string): Promise<NamedTensors> {
   const bad = (what: string, remedy = AGAIN) => new Failure({ code: "bad-file", what, where, remedy });
 
-  const start = new Uint8Array(await readBytes(file.slice(0, SNIFFED), where));
+  const start = new Uint8Array(await readBytes(file.slice(0, KIND_BYTES), where));
   const other = isSafetensors(start, file.size) ? null : knownOther(start, where);
   if (other) throw other;
   // Whoever read on would take any first bytes for a length.

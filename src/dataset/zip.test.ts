@@ -133,7 +133,7 @@ describe("hostile zips", () => {
       "version https://git-lfs.github.com/spec/v1\noid sha256:0",
       /Git LFS pointer.*git lfs pull/,
     ],
-    ["a server's message", '{"error": "quota"}', /a message of a server/],
+    ["a server's message", '{"error": "quota"}', /answer of a server.*Open it to read/],
     ["nothing", "", /empty \(0 bytes\)/],
   ])("%s under a zip's name is said to be it", async (_, content, sentence) => {
     const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content.slice();

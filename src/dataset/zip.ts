@@ -1,7 +1,7 @@
 // Zips as folders: only the directory at the end is read when one is listed, and an image is inflated when it is
 // decoded. Nothing a zip says is believed: counts, sizes, names and checksums are bounded or checked.
 import { Failure } from "../failure.ts";
-import { fileKind, KIND_BYTES } from "../file_kind.ts";
+import { type FileKind, fileKind, KIND_BYTES, kindName } from "../file_kind.ts";
 import type { SourceFile } from "../source_file.ts";
 import {
   blobSource,
@@ -93,7 +93,7 @@ export async function openZip(file: SourceFile, encoding?: string): Promise<ZipL
   const blob = blobSource(file.blob, file.path);
   const source = file.blob.size <= IN_MEMORY_BYTES ? memorySource(await blob.read(0, file.blob.size)) : blob;
   const kind = fileKind(await source.read(0, Math.min(KIND_BYTES, source.size)));
-  if (kind) throw notZip(file.path, kind.name, kind.remedy);
+  if (kind && kind !== "zip") throw notZip(file.path, kind);
   const directory = await readZipDirectory(source, options);
   const { names, nameOf } = await readingOf(directory, encoding);
   const listing: ZipListing = { files: [], folders: [], unsafe: [], oversized: [], names, issues: [] };
@@ -267,8 +267,39 @@ const allUnsafe = (where: string, path: string) =>
     remedy: "Unpack it and choose the folder, or make the zip anew from within that folder.",
   });
 
-const notZip = (where: string, kind: string, remedy: string) =>
-  new Failure({ code: "bad-file", what: `This is ${kind}, not a zip.`, where, remedy });
+const UNPACK = "Unpack it first, and choose the folder.";
+const MEANT = "Choose the file that was meant.";
+const TABLE = "Export its images into one folder for each class.";
+const AGAIN =
+  "Some servers give one first, to confirm or to sign in: open the address in a browser, download the file from there, and choose that.";
+const SAID = "Open it to read what the server said, download the file again, and choose that.";
+
+/** What to do with what was taken for a zip. */
+const remedies: Partial<Record<FileKind, string>> = {
+  lfs: "Fetch the file (git lfs pull), and choose it again.",
+  annex: "Fetch the file (git annex get), and choose it again.",
+  page: AGAIN,
+  xml: SAID,
+  refusal: SAID,
+  json: SAID,
+  parquet: TABLE,
+  sqlite: TABLE,
+  zeros: "Download it again.",
+  ...Object.fromEntries(
+    (["gzip", "bzip2", "xz", "zstd", "lz4", "sevenZip", "rar", "cabinet", "unixArchive", "tar"] as const).map(
+      (kind) => [kind, UNPACK],
+    ),
+  ),
+};
+
+/** Refuses what has a zip's name and is another kind of file. */
+export const notZip = (where: string, kind: FileKind) =>
+  new Failure({
+    code: "bad-file",
+    what: `This is ${kindName(kind)}, not a zip.`,
+    where,
+    remedy: remedies[kind] ?? MEANT,
+  });
 
 const bomb = (where: string) =>
   new Failure({

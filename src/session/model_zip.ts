@@ -1,7 +1,7 @@
 // A model in a zip, as an export is taken home in one: its files, as if they had been unpacked and dropped as a folder. A
 // stored file is a slice of the zip; a packed one is unpacked when the zip is opened, and no more than could be a model.
 import { isWeights } from "../checkpoint/choose_files.ts";
-import { readingOf, safePath } from "../dataset/zip.ts";
+import { notZip, readingOf, safePath } from "../dataset/zip.ts";
 import { Failure } from "../failure.ts";
 import { fileKind, KIND_BYTES } from "../file_kind.ts";
 import type { SourceFile } from "../source_file.ts";
@@ -42,7 +42,7 @@ async function filesOfZip({ path: where, blob }: SourceFile): Promise<SourceFile
   const refuse = (what: string, remedy: string) => new Failure({ code: "bad-file", what, where, remedy });
   const source = blobSource(blob, where);
   const kind = fileKind(await source.read(0, Math.min(KIND_BYTES, blob.size)));
-  if (kind) throw refuse(`This is ${kind.name}, not a zip.`, kind.remedy);
+  if (kind && kind !== "zip") throw notZip(where, kind);
   const options = {
     where,
     remedy: "Make the zip anew, or unpack it and choose the folder.",
