@@ -3,6 +3,7 @@
 import { createReadStream, openAsBlob } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { Readable } from "node:stream";
+import { OwnBlob } from "./joined_blob.ts";
 
 /** A file as a Blob, of any size; its bytes are read only when asked for. */
 export async function fileBlob(path: string): Promise<Blob> {
@@ -11,7 +12,7 @@ export async function fileBlob(path: string): Promise<Blob> {
 }
 
 /** A part of a file. */
-class LargeFile extends Blob {
+class LargeFile extends OwnBlob {
   readonly #path: string;
   readonly #begin: number;
   readonly #end: number;
@@ -27,10 +28,9 @@ class LargeFile extends Blob {
     return this.#end - this.#begin;
   }
 
-  override slice(from = 0, to = this.size): Blob {
-    const place = (at: number) => Math.max(0, Math.min(this.size, at < 0 ? this.size + at : at));
-    const begin = this.#begin + place(from);
-    return new LargeFile(this.#path, begin, Math.max(begin, this.#begin + place(to)));
+  override slice(from?: number, to?: number): Blob {
+    const [begin, end] = this.bounds(from, to);
+    return new LargeFile(this.#path, this.#begin + begin, this.#begin + end);
   }
 
   override async arrayBuffer(): Promise<ArrayBuffer> {
@@ -46,10 +46,6 @@ class LargeFile extends Blob {
       await file.close();
     }
     return bytes.buffer;
-  }
-
-  override async text(): Promise<string> {
-    return new TextDecoder().decode(await this.arrayBuffer());
   }
 
   override stream(): ReadableStream<Uint8Array<ArrayBuffer>> {

@@ -3,6 +3,7 @@
 // The writer joins slices, so that a tensor nobody touched is never in memory.
 import { Failure } from "../failure.ts";
 import { KIND_BYTES } from "../file_kind.ts";
+import { joinBlobs } from "../joined_blob.ts";
 import { dtypeBits } from "./dtypes.ts";
 import { knownOther } from "./file_kinds.ts";
 import { parseJsonObject, quoted } from "./json.ts";
@@ -124,7 +125,7 @@ export function writeSafetensors(tensors: readonly NamedTensor[], metadata: Reco
   const header = new Uint8Array(8 + length).fill(0x20, 8);
   new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
   header.set(json, 8);
-  return new Blob([header, ...tensors.map((tensor) => tensor.bytes)]);
+  return joinBlobs([header, ...tensors.map((tensor) => tensor.bytes)]);
 }
 
 /** Reads a slice; a file that vanished or changed since it was chosen is a Failure. */
