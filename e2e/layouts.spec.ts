@@ -1,8 +1,11 @@
 // Folders as people have them: domains are asked about and become a target and OOD sets in one act, a doubt is answered
 // by the keyboard, a reading that was taken can be changed, and a reload reads the same.
-import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, type Page, test } from "@playwright/test";
+import { dosLetters } from "../src/dataset/dos_letters.ts";
+import { encodingChoices } from "../src/dataset/zip_names.ts";
+import { zipBytes } from "../src/zip_testing.ts";
 import { demoZips, drop, dropZone, emptyFolder, open, pictureFolder, region } from "./support.ts";
 
 const classes = ["animal", "vehicle"];
@@ -96,4 +99,59 @@ test("split folders of other names and a table are told in a line; a question ca
   await expect(form).toBeHidden();
   // What was loaded before is still there.
   await expect(target(page)).toContainText("2 classes (even, odd)");
+});
+
+test("names in a zip that do not say their encoding are read, can be read otherwise, and stay so", async ({
+  page,
+}) => {
+  const root = await pictureFolder("source", demoZips.target, classes, { train: 4 });
+  // 表示 and 予定 in Shift-JIS; the second byte of both first letters is a backslash.
+  const bytes = [
+    [0x95, 0x5c, 0x8e, 0xa6],
+    [0x97, 0x5c, 0x92, 0xe8],
+  ];
+  const entries = classes.flatMap((name, i) => {
+    const folder = join(root, "train", name);
+    return readdirSync(folder).map((file) => ({
+      name: Uint8Array.from([...(bytes[i] as number[]), ...new TextEncoder().encode(`/${file}`)]),
+      content: new Uint8Array(readFileSync(join(folder, file))),
+      host: 0,
+    }));
+  });
+  const zip = join(emptyFolder("zips"), "signs.zip");
+  writeFileSync(zip, zipBytes(entries));
+  await open(page);
+  await drop(page, dropZone(page, "Target images"), [zip]);
+  const set = region(page, "signs");
+  await expect(set).toContainText("2 classes (予定, 表示), a folder each.");
+  await expect(set).toContainText("they are read as Shift-JIS (Japanese)");
+  const select = set.getByRole("combobox", { name: "Names in signs are read as" });
+  await expect(select).toHaveValue("shift_jis");
+  await select.selectOption("ibm866");
+  await expect(set).toContainText("2 classes (Ч\\Т");
+  await expect(set).toContainText("DOS 866 (Cyrillic)");
+
+  await page.waitForTimeout(1_000);
+  await page.reload();
+  await expect(select).toHaveValue("ibm866", { timeout: 30_000 });
+  await select.selectOption("shift_jis");
+  await expect(set).toContainText("2 classes (予定, 表示), a folder each.");
+});
+
+test("this browser knows every encoding that names are read in", async ({ page }) => {
+  await open(page);
+  const labels = encodingChoices.map(({ label }) => label).filter((label) => !dosLetters.has(label));
+  const unknown = await page.evaluate(
+    (all) =>
+      all.filter((label) => {
+        try {
+          return new TextDecoder(label).encoding === "";
+        } catch {
+          return true;
+        }
+      }),
+    labels,
+  );
+  expect(labels.length).toBeGreaterThan(10);
+  expect(unknown).toEqual([]);
 });

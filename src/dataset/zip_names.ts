@@ -116,6 +116,9 @@ export function decoderOf(label: string): (bytes: Uint8Array) => string {
 const SAMPLE = 24 * 1024;
 /** A reading is sure where it is this many bits likelier than every other: a thousand to one. */
 const SURE = 10;
+/** The same against a reading of half as many letters: pairs of bytes that are all letters are no chance, and in another
+ *  encoding each pair is two of a language's commonest ones. */
+const SURE_OF_MORE = 20;
 /** Readings more bits behind than this are no choice to offer. */
 const HOPELESS = 60;
 const MAX_OTHERS = 12;
@@ -148,7 +151,12 @@ export function readNames(names: readonly Uint8Array[]): NameReading {
   scored.sort((a, b) => a.bits - b.bits);
   // Windows-1256 gives every byte a letter, so that there is always one.
   const [best, ...rest] = scored as [Scored, ...Scored[]];
-  const near = rest.filter(({ bits }) => bits - best.bits < HOPELESS).slice(0, MAX_OTHERS);
+  const whole = (one: Scored) =>
+    sample.length === all.length ? one.text : decoderOf(one.encoding.label)(all);
+  const margin = (one: Scored) => (one.text.length < best.text.length ? SURE_OF_MORE : SURE);
+  const sure = !rest.some((one) => one.bits - best.bits < margin(one) && whole(one) !== whole(best));
+  // Where it is sure, whoever knows better still has all of them.
+  const near = rest.filter(({ bits }) => sure || bits - best.bits < HOPELESS).slice(0, MAX_OTHERS);
   const lines = best.text.split("\n");
   const next = near[0]?.text.split("\n") ?? [];
   // The first name that tells the readings apart.
@@ -161,11 +169,9 @@ export function readNames(names: readonly Uint8Array[]): NameReading {
     name: encoding.name,
     example: text.split("\n")[shown] as string,
   });
-  const whole = (one: Scored) =>
-    sample.length === all.length ? one.text : decoderOf(one.encoding.label)(all);
   return {
     ...choice(best),
-    sure: !rest.some((one) => one.bits - best.bits < SURE && whole(one) !== whole(best)),
+    sure,
     others: near.map(choice),
   };
 }

@@ -1,9 +1,10 @@
-// How a loaded set was read, in a line, and the other ways in which it could be.
+// How a loaded set was read, in a line, and the other ways in which it could be: its folders, and the letters of names.
 import { useState } from "react";
 import { layoutWords } from "../../session/layout_words.ts";
 import type { DataReading, DataReport } from "../../session/protocol.ts";
 import { useStudio } from "../state/studio.ts";
 import { LayoutChoice } from "./LayoutChoice.tsx";
+import { NameEncoding } from "./NameEncoding.tsx";
 
 interface SetReadingProps {
   set: DataReport;
@@ -34,6 +35,7 @@ export function SetReading({ set, reading, locked }: SetReadingProps) {
           </button>
         )}
       </span>
+      {set.names && <NameEncoding set={set} names={set.names} locked={locked} />}
       {open && (
         <LayoutChoice
           label={`Read ${set.name} otherwise`}
