@@ -338,6 +338,36 @@ test("inspect shows every tensor, from a folder or a file with its config beside
   expect(report.questions).toEqual([]);
 });
 
+test("of several models in a folder --weights chooses one; without it each is named", async () => {
+  const states = join(folder, "states");
+  for (const [name, from] of [
+    ["checkpoint-9", "vit"],
+    ["checkpoint-10", "families/hf-msn"],
+  ] as const)
+    cpSync(fixture(from), join(states, name), { recursive: true });
+  const asked = await selora("inspect", "--model", states);
+  expect([asked.code, asked.stdout]).toEqual([2, ""]);
+  expect(asked.stderr).toMatch(
+    /Which model is meant\? There are 2: "states\/checkpoint-9\/model.safetensors"/,
+  );
+  expect(asked.stderr).toContain("--weights");
+  for (const [name, family] of [
+    ["checkpoint-9", "hf-vit"],
+    ["checkpoint-10", "hf-msn"],
+  ] as const) {
+    const chosen = `states/${name}/model.safetensors`;
+    const { code, stdout } = await selora("inspect", "--json", "--model", states, "--weights", chosen);
+    expect(code).toBe(0);
+    const { architecture, notes } = JSON.parse(stdout);
+    expect([architecture.family, notes[0]]).toEqual([family, `The weights are those of "${chosen}".`]);
+  }
+  const none = await selora("inspect", "--model", states, "--weights", "checkpoint-11");
+  expect([none.code, none.stderr]).toEqual([
+    2,
+    expect.stringMatching(/no weights called "checkpoint-11".*Choose one of.*checkpoint-9/),
+  ]);
+});
+
 test("inspect shows the tensors of a model that cannot be used, and why", async () => {
   const bad = join(folder, "bad");
   mkdirSync(bad);

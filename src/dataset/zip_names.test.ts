@@ -72,3 +72,11 @@ test("a few names of any language and encoding: right, or unsure with the truth 
   expect(wrong).toEqual([]);
   expect(tally.get("right")).toBeGreaterThan(400);
 });
+
+test.each([[["良品", "馬"]], [["良品", "不良品"]]])(
+  "a few letters of EUC-JP that make Cyrillic ones are not surely those: %s",
+  (names) => {
+    expect(outcome(names, "euc-jp")).toBe("unsure");
+    expect(outcome(names, "shift_jis")).toBe("right");
+  },
+);

@@ -118,7 +118,7 @@ const SAMPLE = 24 * 1024;
 const SURE = 10;
 /** The same against a reading of half as many letters: pairs of bytes that are all letters are no chance, and in another
  *  encoding each pair is two of a language's commonest ones. */
-const SURE_OF_MORE = 20;
+const SURE_OF_MORE = 30;
 /** Readings more bits behind than this are no choice to offer. */
 const HOPELESS = 60;
 const MAX_OTHERS = 12;
