@@ -116,6 +116,14 @@ test.each<[string, Json]>([
   expect(preprocessing).toEqual(prepared);
 });
 
+test("a way to crop that is not done here is asked about, by its name", async () => {
+  const pretrained_cfg = { ...wrapped.pretrained_cfg, crop_mode: "border" };
+  const { questions } = await openCheckpoint(await wrapper({ ...wrapped, pretrained_cfg }), {});
+  expect(questions).toMatchObject([
+    { key: "resize", question: expect.stringContaining('the mode "border"') },
+  ]);
+});
+
 test.each([
   [{ act_layer: "relu6" }, /"relu6"/],
   [{ global_pool: "avgmax" }, /"avgmax"/],

@@ -43,6 +43,7 @@ const schema = z.object({
   resample: z.union([z.int(), z.string()]).nullish(),
   do_center_crop: z.boolean().nullish(),
   crop_size: size,
+  other_crop_mode: z.string().nullish(),
   do_rescale: z.boolean().nullish(),
   rescale_factor: z.number().positive().max(1e6).nullish(),
   do_normalize: z.boolean().nullish(),
@@ -263,6 +264,9 @@ function readGeometry(
   if (!file) return ask("There is no preprocessor_config.json, nor another file that says it.", usual);
   if (file.do_resize === false) return ask(`${name} says not to resize at all.`, direct);
 
+  if (file.other_crop_mode) {
+    return ask(`${name} crops by the mode ${quoted(file.other_crop_mode)}, which is not done here.`, usual);
+  }
   const stated = statedGeometry(file, imageSize);
   if (!stated) return ask(`${name} does not say it in a way that is known.`, usual);
   const { resize, crop } = chosen ? scaledTo(stated, imageSize) : stated;

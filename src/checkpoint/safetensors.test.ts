@@ -174,6 +174,15 @@ test.each<[string, Blob, RegExp]>([
   expect(parts.where).toBe("model.safetensors");
 });
 
+test("metadata that is no text is left out, and told", async () => {
+  const odd = { format: "pt", epoch: 3, labels: ["a"], none: null, nested: { a: "b" } };
+  const { metadata, notes } = await readSafetensors(file(JSON.stringify({ __metadata__: odd })), "m");
+  expect(metadata).toEqual({ format: "pt" });
+  expect(notes).toEqual([
+    expect.stringMatching(/no text \("epoch", "labels", "none", "nested"\).*it is left out/),
+  ]);
+});
+
 test("invalid UTF-8 in a header is refused", async () => {
   const header = new TextEncoder().encode('{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}');
   header[2] = 0xff;

@@ -184,10 +184,9 @@ export function timmPreprocessor(
   const squash = cfg.crop_mode === "squash";
   return {
     image_processor_type: squash ? "ViTImageProcessor" : "CLIPImageProcessor",
-    // timm's third mode pads, which nothing here does
-    ...(cfg.crop_mode === "border"
-      ? {}
-      : { size: squash ? { height: edge, width: edge } : { shortest_edge: edge } }),
+    size: squash ? { height: edge, width: edge } : { shortest_edge: edge },
+    // timm's other modes pad what is too small, which nothing here does.
+    other_crop_mode: ["center", "squash"].includes(cfg.crop_mode ?? "center") ? undefined : cfg.crop_mode,
     do_center_crop: edge !== imageSize || !squash,
     crop_size: { height: imageSize, width: imageSize },
     resample: cfg.interpolation ?? undefined,
