@@ -162,6 +162,7 @@ test.each([
   ["m/__0_0.distcp", /distributed checkpoint.*Merge/],
   ["m/model.tar.gz", /gzip/],
   ["m/cat.jpg", /an image/],
+  ["m/model.safetensors.crdownload", /a download that has not ended\. Wait/],
   ["m/archive/data.pkl", /PyTorch's files that was unpacked.*zip -0 -r/],
 ])("%s alone is said by what it is", (path, sentence) => {
   expect(() => chooseFiles(files(path, "m/config.json"), undefined)).toThrow(sentence);

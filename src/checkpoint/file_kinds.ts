@@ -90,6 +90,17 @@ const endings: readonly [ending: RegExp, kind: FileKind | { is: string; remedy: 
   ],
   [/\.(mlmodel|mlpackage|mlmodelc)(\/|$)/i, { is: "a network of Core ML", remedy: ORIGINAL }],
   [/\.ot$/i, { is: "weights for Rust's tch (.ot)", remedy: ORIGINAL }],
+  [
+    /\.(crdownload|part|partial|download|incomplete|opdownload|!ut|aria2)$/i,
+    {
+      is: "a download that has not ended",
+      remedy: "Wait until it has, or download the file again; its name then ends in .safetensors or .pth.",
+    },
+  ],
+  [
+    /\.zip$/i,
+    { is: "a zip", remedy: "Unpack what it lies in, and choose the zip alone, or the model's folder." },
+  ],
   [/\.(png|jpe?g|webp|gif|bmp|tiff?)$/i, "image"],
 ];
 

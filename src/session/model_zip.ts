@@ -1,6 +1,7 @@
 // A model in a zip, as an export is taken home in one: its files, as if they had been unpacked and dropped as a folder. A
 // stored file is a slice of the zip; a packed one is unpacked when the zip is opened, and no more than could be a model.
 import { isWeights } from "../checkpoint/choose_files.ts";
+import { noWeights } from "../checkpoint/file_kinds.ts";
 import { notZip, readingOf, safePath } from "../dataset/zip.ts";
 import { Failure } from "../failure.ts";
 import { fileKind, KIND_BYTES } from "../file_kind.ts";
@@ -20,7 +21,7 @@ const isHidden = (path: string) =>
 /**
  * What was dropped, with the model's files in place of the zip that holds them, where there are no weights beside it.
  * @throws Failure "bad-file": no zip, damaged, one that cannot be unpacked here or grows beyond a model; "bad-model":
- *   several zips
+ *   several zips, or no weights in the one
  */
 export async function unpackModel(files: SourceFile[]): Promise<SourceFile[]> {
   const seen = files.filter(({ path }) => !isHidden(path));
@@ -53,6 +54,7 @@ async function filesOfZip({ path: where, blob }: SourceFile): Promise<SourceFile
   const root = where.replace(/\.zip$/i, "");
   // Of two files of one name the later one was added in place of the other, as unpackers have it.
   const parts = new Map<string, number>();
+  const others: string[] = [];
   let unpacked = 0;
   for (let i = 0; i < directory.count; i++) {
     const entry = directory.entry(i);
@@ -60,7 +62,11 @@ async function filesOfZip({ path: where, blob }: SourceFile): Promise<SourceFile
     const path = entry.kind === "file" ? safePath(text, backslash) : null;
     // PyTorch's own files are zips, too.
     if (path !== null && /^([^/]+\/)?data\.pkl$/.test(path)) return [{ path: `${root}.pth`, blob }];
-    if (path === null || isHidden(path) || !modelPart.test(path)) continue;
+    if (path === null || isHidden(path)) continue;
+    if (!modelPart.test(path)) {
+      others.push(`${root}/${path}`);
+      continue;
+    }
     const why = unreadable(entry);
     if (why) throw refuse(why, "Unpack it, and choose the model's folder.");
     unpacked += entry.stored ? 0 : entry.size;
@@ -71,6 +77,8 @@ async function filesOfZip({ path: where, blob }: SourceFile): Promise<SourceFile
       );
     parts.set(path, i);
   }
+  if (![...parts.keys()].some(isWeights))
+    throw noWeights([...[...parts.keys()].map((path) => `${root}/${path}`), ...others]);
   const files: SourceFile[] = [];
   for (const [path, i] of parts)
     files.push({ path: `${root}/${path}`, blob: await directory.read(i, `${root}/${path}`) });
