@@ -334,3 +334,32 @@ test.each(families)(
     expect([undefined, classes]).toContain(config.model_args.num_classes);
   },
 );
+
+test("a model in F64 is exported in F64: what was not changed to the bit, the rest as near as F32 is", async () => {
+  const files = await Promise.all(
+    fixture("vit").map(async (file) => {
+      if (!isWeights(file)) return file;
+      const { tensors, metadata } = await readSafetensors(file.blob, file.path);
+      const wide = tensors.map(async (tensor) => {
+        const values = Float64Array.from(new Float32Array(await tensor.bytes.arrayBuffer()), (x) => x / 3);
+        return { ...tensor, dtype: "F64", bytes: new Blob([values]) };
+      });
+      return { ...file, blob: writeSafetensors(await Promise.all(wide), metadata) };
+    }),
+  );
+  const before = await openCheckpoint(files, {});
+  const changes = await changesFor(before);
+  const merged = await writeMerged(before, changes, labels);
+  const after = await openCheckpoint(merged.files, {});
+  expect(after.table.filter(({ dtype }) => dtype !== "F64")).toEqual([]);
+  for (const [role, values] of changes) expect(await after.read(role)).toEqual(values);
+  const tensorsOf = async (from: typeof files) =>
+    new Map((await readSafetensors(from.find(isWeights)!.blob, "w")).tensors.map((one) => [one.name, one]));
+  const [old, written] = [await tensorsOf(files), await tensorsOf(merged.files)];
+  const kept = after.table.filter(
+    ({ role }) => !role?.includes("layer.1.q.weight") && !role?.startsWith("head."),
+  );
+  expect(kept.length).toBeGreaterThan(30);
+  for (const { name } of kept)
+    expect(await bytes(written.get(name)!.bytes)).toEqual(await bytes(old.get(name)!.bytes));
+});
