@@ -46,7 +46,9 @@ onEveryBackend((backend) => {
       });
       expect([...answers.predictions]).toEqual(expected);
       expect(progress.at(-1)).toBe(3);
-      expect(progress.length).toBe(1 + Math.ceil(3 / batch));
+      // Whoever waits long is told more than once of the same.
+      expect(new Set(progress).size).toBe(1 + Math.ceil(3 / batch));
+      expect(progress).toEqual(progress.toSorted((a, b) => a - b));
     }
     weights.dispose();
   });

@@ -2,19 +2,17 @@
 // the work. It runs in a worker under the studio and directly under the terminal.
 import { budgetOf } from "../adaptation/budget.ts";
 import { listGates } from "../adaptation/gates.ts";
-import { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
 import { poolingsOf, textSpacePooling } from "../checkpoint/pooling.ts";
 import type { Checkpoint, Role } from "../checkpoint/types.ts";
 import { wordnetId } from "../dataset/label_rows.ts";
 import { PixelStore } from "../dataset/pixels.ts";
 import type { DecodeImage, ImageSet, ResizeSpec } from "../dataset/types.ts";
-import { writeMerged } from "../export/merged.ts";
 import { Failure } from "../failure.ts";
 import { fingerprintOf } from "../fingerprint.ts";
 import { type Backend, openBackend } from "../tensor/backend.ts";
 import { throwIfFaulty } from "../tensor/faults.ts";
 import { fitsHalves } from "../tensor/frozen_matrix.ts";
-import { type OpenedText, openText } from "../text/tower.ts";
+import type { OpenedText } from "../text/tower.ts";
 import { nextTurn } from "../turn.ts";
 import type { VitWeights } from "../vit/types.ts";
 import { layerMatrices, loadVit, mayBeHalves } from "../vit/weights.ts";
@@ -24,7 +22,6 @@ import { evaluateSet } from "./evaluate.ts";
 import { cancelled, type Job, type Tick } from "./job.ts";
 import { namesOf } from "./judges.ts";
 import { estimateMemory } from "./memory.ts";
-import { unpackModel } from "./model_zip.ts";
 import type {
   BackendChoice,
   DeviceReport,
@@ -74,6 +71,8 @@ interface Model {
   /** Of its files; null where it cannot be had. */
   fingerprint: string | null;
 }
+
+const models = () => import("./models.ts");
 
 /**
  * Makes the engine of one session. Nothing is opened or loaded until it is asked for.
@@ -377,6 +376,7 @@ export function createEngine(decode: DecodeImage): Session {
     changes.set("head.bias", head.bias);
     const { classes } = target.images;
     const { pooling } = trained.network;
+    const { writeMerged } = await models();
     return writeMerged(checkpoint, changes, classes, pooling, job.progress("export", "Merging"));
   }
 
@@ -413,6 +413,7 @@ export function createEngine(decode: DecodeImage): Session {
 
     loadModel: (dropped: SourceFile[], answers: ModelAnswers) =>
       exclusive("loading", async (job) => {
+        const { openCheckpoint, openText, unpackModel } = await models();
         const files = await unpackModel(dropped);
         const checkpoint = await openCheckpoint(files, answers);
         const halves = await checkWeights(checkpoint, job);
@@ -660,6 +661,7 @@ async function openAgain(
   files: SourceFile[],
   { architecture, preprocessing }: Checkpoint,
 ): Promise<Checkpoint> {
+  const { openCheckpoint } = await models();
   const again = await openCheckpoint(files, {});
   if (again.questions.length === 0) return again;
   const { heads, activation, layerNormEps, imageSize } = architecture;

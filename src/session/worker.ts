@@ -63,9 +63,14 @@ function call(request: Request): Promise<unknown> {
   }
 }
 
-/** Milliseconds after the start until what is needed once images are dropped is fetched; by then a server may be gone. */
+/** Milliseconds after the start until what is needed once files are dropped is fetched; by then a server may be gone. */
 const PATIENCE = 3_000;
-const later = [() => import("../dataset/list.ts"), () => import("../dataset/imagenet_ids.ts")];
+const later = [
+  () => import("./models.ts"),
+  () => import("../dataset/list.ts"),
+  () => import("../dataset/imagenet_ids.ts"),
+  () => import("../dataset/zip_names.ts"),
+];
 setTimeout(() => {
   for (const part of later) part().catch(() => {});
 }, PATIENCE);
