@@ -1,6 +1,7 @@
 // How the studio is served and built. The page is cross-origin isolated, so that the WASM engine may use threads;
 // everything comes from this origin, under whatever path, so that it works on any static host, and offline.
 import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Resvg } from "@resvg/resvg-js";
 import react from "@vitejs/plugin-react";
@@ -38,6 +39,7 @@ const offline: Plugin = {
         const source = new Resvg(icon(edge)).render().asPng();
         this.emitFile({ type: "asset", fileName: `icon-${edge}.png`, source });
       }
+      this.emitFile({ type: "asset", fileName: "licences.md", source: licences() });
       this.emitFile({ type: "asset", fileName: "manifest.webmanifest", source: JSON.stringify(manifest) });
       const worker = bundle["service_worker.js"];
       if (worker?.type !== "chunk" || worker.imports.length > 0)
@@ -58,13 +60,34 @@ const offline: Plugin = {
   },
 };
 
+/** Folders of the packages that something of the build comes from: the page, and the workers, which are built apart. */
+const packages = new Set<string>();
+const collectPackages = (): Plugin => ({
+  name: "selora-packages",
+  moduleParsed({ id }) {
+    const found = /^\0?(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(id.replaceAll("\\", "/"))?.[1];
+    if (found && existsSync(`${found}/package.json`)) packages.add(found);
+  },
+});
+
+/** The licence of every package that the build holds a part of, in its own words. */
+function licences(): string {
+  const texts = [...packages].map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
+    const file = readdirSync(folder).find((one) => /^licen[cs]e(\.|$|-)/i.test(one));
+    const text = file ? readFileSync(`${folder}/${file}`, "utf8").trim() : "The package holds no text of it.";
+    return `## ${name} ${version}, ${license}\n\n${text}\n`;
+  });
+  return `# Licences of what is part of this build\n\n${texts.sort().join("\n")}`;
+}
+
 /** Bytes of a file that is kept before anyone asks for it; larger ones are the benchmark's peers. */
 const MOST_KEPT = 4 * 2 ** 20;
 
 const serviceWorker = "src/studio/offline/service_worker.ts";
 
 export default defineConfig({
-  plugins: [react(), inlineScriptsWhileDeveloping, headers, offline],
+  plugins: [react(), collectPackages(), inlineScriptsWhileDeveloping, headers, offline],
   // Relative, so that the page works under any path.
   base: "./",
   // A file that is not there answers 404, and not with the page.
@@ -72,7 +95,7 @@ export default defineConfig({
   server: { port: Number(process.env.PORT ?? 5173) },
   preview: { port: Number(process.env.PORT ?? 5173) },
   // The engine is imported by the worker alone, hence a chunk of its own.
-  worker: { format: "es" },
+  worker: { format: "es", plugins: () => [collectPackages()] },
   build: {
     target: "esnext",
     chunkSizeWarningLimit: 2000,
