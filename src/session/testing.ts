@@ -7,6 +7,7 @@ import type { RunResult, Session, SessionEvent, SourceFile } from "./protocol.ts
 export { fixture } from "../checkpoint/fixtures/load.ts";
 export { startHub } from "../checkpoint/testing/hub_server.ts";
 export * as merged from "../export/merged.ts";
+export { provideSoftwareGpu } from "../tensor/testing/software_gpu.ts";
 
 const EDGE = 20;
 /** Mean colour of the first classes; a class's place in the list decides. */
