@@ -368,6 +368,9 @@ test.each(kinds)(
   },
 );
 
+/** How often each is damaged; more often in `npm run test:soak`. */
+const damages = Number(process.env.SELORA_DAMAGES ?? 100);
+
 test.each(kinds)(
   "an entry of $room damaged in any place is told of and stays as it was found",
   async (kind) => {
@@ -390,9 +393,10 @@ test.each(kinds)(
         expect(value).toEqual(broken);
         await keep.removeAside(aside.key);
       }),
-      { numRuns: 100 },
+      { numRuns: damages },
     );
   },
+  60_000 + damages * 600,
 );
 
 test.each(kinds)("garbage or a newer version under $room is set aside, never deleted", async (kind) => {
