@@ -8,12 +8,13 @@ import { fileURLToPath } from "node:url";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** Runs a command in the project's root with its output shown; returns its exit code. */
-export function run(command, args, env = {}) {
+/** Runs a command in the project's root with its output shown, for so many ms at most; returns its exit code. */
+export function run(command, args, env = {}, timeout = undefined) {
   const { status, error } = spawnSync(command, args, {
     cwd: root,
     stdio: "inherit",
     env: { ...process.env, ...env },
+    timeout,
   });
   if (error) console.error(`${command}: ${error.message}`);
   return status ?? 1;
