@@ -150,3 +150,13 @@ test("advice names the option, with what there is to choose of", () => {
     'Choose with --map "old:crane=crane (row 1)", for one.',
   );
 });
+
+test("a name of thousands of letters is not said in full", () => {
+  const long = "a".repeat(5000);
+  for (const text of [
+    JSON.stringify({ [long]: 1 }),
+    JSON.stringify({ pets: { [long]: [] } }),
+    `pets,${long},x\npets,${long},y`,
+  ])
+    expect(() => readClassMap(text, "map")).toThrow(/^.{1,400}$/s);
+});

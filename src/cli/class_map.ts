@@ -20,6 +20,9 @@ const MAX_BYTES = 8 * 2 ** 20;
 const isTable = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** A name out of a file, in quotes, and no longer than anyone reads. */
+const quoted = (name: string) => `"${name.length > 80 ? `${name.slice(0, 80)}…` : name}"`;
+
 function badFile(what: string, where: string): Failure {
   const remedy = 'Give lines of set,folder,label, or JSON as { "set": { "folder": "label" } }.';
   return new Failure({ code: "bad-data", what, where, remedy });
@@ -37,7 +40,7 @@ export function readClassMap(text: string, where: string): Map<string, Mapping> 
     const table = tables.get(set) ?? new Map<string, string | null>();
     tables.set(set, table);
     if (table.has(folder) && table.get(folder) !== label)
-      throw badFile(`The class "${folder}" of "${set}" is given two labels.`, place);
+      throw badFile(`The class ${quoted(folder)} of ${quoted(set)} is given two labels.`, place);
     table.set(folder, label);
   };
   if (/^\s*[{[]/.test(body)) {
@@ -49,11 +52,14 @@ export function readClassMap(text: string, where: string): Map<string, Mapping> 
     }
     if (!isTable(value)) throw badFile("Its top is no object of sets.", where);
     for (const [set, table] of Object.entries(value)) {
-      if (!isTable(table)) throw badFile(`"${set}" is no object of folders and their labels.`, where);
+      if (!isTable(table)) throw badFile(`${quoted(set)} is no object of folders and their labels.`, where);
       for (const [folder, label] of Object.entries(table)) {
         const isRow = typeof label === "number" && Number.isInteger(label) && label >= 0;
         if (label !== null && typeof label !== "string" && !isRow)
-          throw badFile(`The label of "${folder}" of "${set}" is no text, row's number or null.`, where);
+          throw badFile(
+            `The label of ${quoted(folder)} of ${quoted(set)} is no text, row's number or null.`,
+            where,
+          );
         put(set, folder, label === null || label === "" ? null : String(label), where);
       }
     }
@@ -111,7 +117,7 @@ export async function classMapFrom(values: Values, sets: readonly string[]): Pro
   const tables = readClassMap(await readText(path), path);
   for (const set of tables.keys())
     if (!sets.includes(set))
-      throw badFile(`There is no set "${set}" whose classes can be mapped. ${known}`, path);
+      throw badFile(`There is no set ${quoted(set)} whose classes can be mapped. ${known}`, path);
   return { tables, entries };
 }
 
