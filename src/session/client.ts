@@ -1,7 +1,16 @@
 // The page's side of the worker: a Session whose methods cross the border.
 import { Failure } from "../failure.ts";
-import type { Answer, Method, Request } from "./messages.ts";
-import type { Session, SessionEvent } from "./protocol.ts";
+import { nextTurn } from "../turn.ts";
+import { cancelled } from "./job.ts";
+import type { Answer, Method, Portion, Request } from "./messages.ts";
+import type { Session, SessionEvent, SourceFile } from "./protocol.ts";
+
+/** Files that cross the border at once: handing over 50,000 in one message takes seconds, in which a page is dead. */
+const PORTION = 250;
+/** What is asked while files are still crossing for an earlier call, and must not wait for them. */
+const AT_ONCE = new Set<Method>(["pause", "resume", "stop", "saveRun", "image", "estimateMemory"]);
+
+const isFiles = (arg: unknown): arg is SourceFile[] => Array.isArray(arg) && arg[0]?.blob instanceof Blob;
 
 /** Starts the engine in a worker of its own and returns a Session that speaks to it. */
 export function connectSession(): Session {
@@ -36,13 +45,68 @@ export function connectSession(): Session {
     for (const listener of listeners) listener({ kind: "failure", failure: failure.parts });
   };
 
+  /** Calls that wait to cross, or cross now; all reach the engine in their order. */
+  let atBorder = 0;
+  let border: Promise<void> = Promise.resolve();
+  /** The call whose files cross now. */
+  let crossing: { id: number; stopped: boolean } | null = null;
+
+  /** Hands over a call whose files are many, a portion a turn. */
+  async function cross(request: Request): Promise<void> {
+    const { id } = request;
+    const args: unknown[] = request.args;
+    const at = args.findIndex(isFiles);
+    const files = args[at] as SourceFile[];
+    const mine = { id, stopped: false };
+    crossing = mine;
+    try {
+      for (let from = 0; from < files.length; from += PORTION) {
+        if (mine.stopped) {
+          worker.postMessage({ id, files: null } satisfies Portion);
+          throw cancelled("Reading");
+        }
+        worker.postMessage({ id, files: files.slice(from, from + PORTION) } satisfies Portion);
+        await nextTurn();
+      }
+      worker.postMessage({ ...request, args: args.with(at, []) });
+    } finally {
+      crossing = null;
+    }
+  }
+
+  /** A stop is meant for the call before all others; where that has not crossed yet it ends before it began. */
+  function stopCrossing(): void {
+    const first = waiting.keys().next().value;
+    if (crossing && first !== undefined && first >= crossing.id) crossing.stopped = true;
+  }
+
+  function send(request: Request): void {
+    if (request.method === "stop") stopCrossing();
+    const many = request.args.some((arg) => isFiles(arg) && arg.length > PORTION);
+    if ((atBorder === 0 && !many) || AT_ONCE.has(request.method)) {
+      worker.postMessage(request);
+      return;
+    }
+    atBorder++;
+    border = border
+      .then(() => (many ? cross(request) : worker.postMessage(request)))
+      .catch((error: unknown) => {
+        const call = waiting.get(request.id);
+        waiting.delete(request.id);
+        call?.reject(Failure.from(error));
+      })
+      .finally(() => {
+        atBorder--;
+      });
+  }
+
   const carry =
     <M extends Method>(method: M) =>
     (...args: Parameters<Session[M]>) =>
       new Promise<Awaited<ReturnType<Session[M]>>>((resolve, reject) => {
         const id = ++lastId;
         waiting.set(id, { resolve, reject });
-        worker.postMessage({ id, method, args } as Request);
+        send({ id, method, args } as Request);
       });
 
   return {

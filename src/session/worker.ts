@@ -4,8 +4,8 @@
 import { decodeImage } from "../dataset/decode_browser.ts";
 import { Failure } from "../failure.ts";
 import { createEngine } from "./engine.ts";
-import type { Answer, Request } from "./messages.ts";
-import type { Session } from "./protocol.ts";
+import type { Answer, Portion, Request } from "./messages.ts";
+import type { Session, SourceFile } from "./protocol.ts";
 
 const post = (answer: Answer) => self.postMessage(answer);
 const engine: Session = createEngine(decodeImage);
@@ -75,10 +75,31 @@ setTimeout(() => {
   for (const part of later) part().catch(() => {});
 }, PATIENCE);
 
-self.onmessage = async ({ data: request }: MessageEvent<Request>) => {
+/** Files that came ahead of the request they belong to, by its id. */
+const ahead = new Map<number, SourceFile[]>();
+
+function gather({ id, files }: Portion): void {
+  if (files === null) return void ahead.delete(id);
+  const there = ahead.get(id);
+  if (!there) ahead.set(id, files);
+  else for (const file of files) there.push(file);
+}
+
+/** A request with the files that came ahead of it in their place. */
+function whole(request: Request): Request {
+  const files = ahead.get(request.id);
+  ahead.delete(request.id);
+  if (!files) return request;
+  const args: unknown[] = request.args;
+  const at = args.findIndex((arg) => Array.isArray(arg) && arg.length === 0);
+  return { ...request, args: args.with(at, files) } as Request;
+}
+
+self.onmessage = async ({ data }: MessageEvent<Request | Portion>) => {
+  if ("files" in data) return gather(data);
   try {
-    post({ kind: "answer", id: request.id, value: await call(request) });
+    post({ kind: "answer", id: data.id, value: await call(whole(data)) });
   } catch (error) {
-    post({ kind: "refusal", id: request.id, failure: Failure.from(error).parts });
+    post({ kind: "refusal", id: data.id, failure: Failure.from(error).parts });
   }
 };

@@ -1,30 +1,120 @@
 // From what a browser hands over, a drop or a file input, to the studio's source files. Nothing is read here: a file
-// is a path and a Blob, and fifty thousand of them are a list.
-import { fromEvent } from "file-selector";
+// is a path and a Blob, and fifty thousand of them are a list, found folder by folder while the page stays awake.
+import { Failure } from "../../failure.ts";
 import type { SourceFile } from "../../session/protocol.ts";
 
 /** Path inside the drop: no leading `/` or `./`. */
 const tidyPath = (path: string) => path.replace(/^(\.?\/)+/, "");
 
-const toSource = (file: File & { path?: string }): SourceFile => ({
-  path: tidyPath(file.path || file.webkitRelativePath || file.name),
+const toSource = (file: File): SourceFile => ({
+  path: tidyPath(file.webkitRelativePath || file.name),
   blob: file,
 });
 
-/**
- * Files of a drop, folders walked to their ends. Must be called while the drop event is being handled: a browser
- * hides its items afterwards.
- */
-export async function filesFromDrop(event: DragEvent): Promise<SourceFile[]> {
-  const loose = [...(event.dataTransfer?.files ?? [])];
-  try {
-    const files = await fromEvent(event);
-    return files.filter((one) => one instanceof File).map(toSource);
-  } catch {
-    // A drop made by a script has no entry behind its items; its plain files are there all the same.
-    return loose.map(toSource);
-  }
+/** Files that a system puts beside those of a person. */
+const SYSTEM_FILES = new Set([".DS_Store", "Thumbs.db"]);
+/** Folders and files that are opened at a time; each is a question to another process. */
+const AT_ONCE = 64;
+
+/** What was dropped, its folders not yet looked into. */
+export interface Dropped {
+  /** Of the first file or folder. */
+  name: string;
+  /**
+   * Walks all folders to their ends.
+   * @param onFound told how many files there are so far
+   * @returns the files, and the paths of what could not be opened
+   * @throws Failure `cancelled` when `signal` is aborted
+   */
+  find(
+    onFound: (count: number) => void,
+    signal: AbortSignal,
+  ): Promise<{ files: SourceFile[]; lost: string[] }>;
 }
+
+/** Must be called while the drop event is being handled: a browser hides its items afterwards. */
+export function takeDrop(event: DragEvent): Dropped {
+  const folders: FileSystemDirectoryEntry[] = [];
+  const loose: File[] = [];
+  for (const item of event.dataTransfer?.items ?? []) {
+    if (item.kind !== "file") continue;
+    const entry = item.webkitGetAsEntry?.();
+    if (entry?.isDirectory) folders.push(entry as FileSystemDirectoryEntry);
+    else {
+      const file = item.getAsFile();
+      if (file) loose.push(file);
+    }
+  }
+  const name = folders[0]?.name ?? loose[0]?.name ?? "the drop";
+  const files = loose.filter((file) => !SYSTEM_FILES.has(file.name)).map(toSource);
+  return { name, find: (onFound, signal) => walk(folders, files, onFound, signal) };
+}
+
+/** Adds the files of folders, and of those in them, to those there are. */
+function walk(
+  folders: readonly FileSystemDirectoryEntry[],
+  files: SourceFile[],
+  onFound: (count: number) => void,
+  signal: AbortSignal,
+): ReturnType<Dropped["find"]> {
+  const waiting: FileSystemEntry[] = [...folders];
+  const lost: string[] = [];
+
+  async function open(entry: FileSystemEntry): Promise<void> {
+    try {
+      if (entry.isDirectory) {
+        for (const inner of await entriesOf(entry as FileSystemDirectoryEntry, signal))
+          if (!SYSTEM_FILES.has(inner.name)) waiting.push(inner);
+      } else {
+        const blob = await fileOf(entry as FileSystemFileEntry);
+        files.push({ path: tidyPath(entry.fullPath), blob });
+        onFound(files.length);
+      }
+    } catch {
+      lost.push(tidyPath(entry.fullPath));
+    }
+  }
+
+  return new Promise((resolve, reject) => {
+    let under = 0;
+    const next = () => {
+      if (signal.aborted)
+        return reject(
+          new Failure({
+            code: "cancelled",
+            what: "Looking through the folders was cancelled.",
+            remedy: "What was loaded before is still there.",
+          }),
+        );
+      while (under < AT_ONCE && waiting.length > 0) {
+        under++;
+        void open(waiting.pop() as FileSystemEntry).then(() => {
+          under--;
+          next();
+        });
+      }
+      if (under === 0) resolve({ files, lost });
+    };
+    next();
+  });
+}
+
+/** What lies in a folder. A browser gives a hundred at a time, and none at the end. */
+async function entriesOf(folder: FileSystemDirectoryEntry, signal: AbortSignal): Promise<FileSystemEntry[]> {
+  const reader = folder.createReader();
+  const all: FileSystemEntry[] = [];
+  while (!signal.aborted) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
+    if (some.length === 0) break;
+    for (const one of some) all.push(one);
+  }
+  return all;
+}
+
+const fileOf = (entry: FileSystemFileEntry) =>
+  new Promise<File>((resolve, reject) => entry.file(resolve, reject));
 
 /** Files chosen in an input, with their folders where a folder was chosen. */
 export const filesFromInput = (files: FileList | null): SourceFile[] => [...(files ?? [])].map(toSource);

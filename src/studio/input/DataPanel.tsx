@@ -120,6 +120,7 @@ export function DataPanel({ of: role }: { of: DataRole }) {
       <ReadingBar what={role} />
       {!(role === "target" && (reading || running)) && (
         <DropZone
+          what={role}
           subject={words.subject}
           words={
             role !== "target" ? (

@@ -2,10 +2,14 @@
 import { Button } from "@mantine/core";
 import { type DragEvent, type InputHTMLAttributes, type ReactNode, useRef, useState } from "react";
 import type { SourceFile } from "../../session/protocol.ts";
-import { filesFromDrop, filesFromInput } from "../files/dropped.ts";
+import { filesFromInput, takeDrop } from "../files/dropped.ts";
 import { Icon } from "../shared/Icon.tsx";
+import type { Reading } from "../state/session_store.ts";
+import { useStudio } from "../state/studio.ts";
 
 interface DropZoneProps {
+  /** What a drop is shown as while its folders are looked through. */
+  what: Reading["what"];
   /** What goes in, for labels: "model", "target images". */
   subject: string;
   /** One line beside the buttons, or something to type in. */
@@ -22,6 +26,7 @@ interface DropZoneProps {
 const folderInput = { webkitdirectory: "" } as InputHTMLAttributes<HTMLInputElement>;
 
 export function DropZone(props: DropZoneProps) {
+  const { session } = useStudio();
   const { subject, disabled = false } = props;
   const folder = useRef<HTMLInputElement>(null);
   const loose = useRef<HTMLInputElement>(null);
@@ -38,7 +43,7 @@ export function DropZone(props: DropZoneProps) {
     setOver(false);
     // An empty folder is a drop of no files, and the engine says so; a dropped word or link is none of ours.
     if (disabled || !event.dataTransfer.types.includes("Files")) return;
-    void filesFromDrop(event.nativeEvent).then(props.onFiles);
+    void session.find(props.what, takeDrop(event.nativeEvent)).then((files) => files && props.onFiles(files));
   };
 
   return (

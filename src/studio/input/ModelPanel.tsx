@@ -76,6 +76,7 @@ export function ModelPanel() {
       <ReadingBar what="model" />
       {offering && (
         <DropZone
+          what="model"
           subject="model"
           words={model ? "Drop another model" : "Drop it here, or choose"}
           accept=".zip,.safetensors,.pth,.pt,.bin,.ckpt,.json,.txt"

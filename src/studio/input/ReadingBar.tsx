@@ -1,6 +1,6 @@
 // What is being read into a panel right now: words, a bar, and a way out.
 import { Button, Progress } from "@mantine/core";
-import { formatCount } from "../shared/format.ts";
+import { formatCount, plural } from "../shared/format.ts";
 import type { Reading } from "../state/session_store.ts";
 import { useSession, useStudio } from "../state/studio.ts";
 
@@ -13,10 +13,19 @@ export function ReadingBar({ what }: { what: Reading["what"] }) {
   const [first] = mine;
   if (!first) return null;
 
-  const active = queue.find((one) => one.what !== "demo") === first;
-  const known = active && progress !== null && (progress.task === "model" || progress.task === "data");
+  const looking = first.found !== undefined;
+  const waits = (one: Reading) => one.what !== "demo" && one.found === undefined;
+  const active = looking || queue.find(waits) === first;
+  const known =
+    !looking && active && progress !== null && (progress.task === "model" || progress.task === "data");
   const share = known && progress.total > 0 ? (100 * progress.done) / progress.total : 0;
-  const words = !active ? "Waits for the one before it" : known ? progress.label : "Reading";
+  const words = !active
+    ? "Waits for the one before it"
+    : looking
+      ? "Looking through the folders"
+      : known
+        ? progress.label
+        : "Reading";
   return (
     <div className="reading">
       <div className="row">
@@ -26,7 +35,7 @@ export function ReadingBar({ what }: { what: Reading["what"] }) {
             size="compact-xs"
             variant="subtle"
             disabled={stopping}
-            onClick={() => session.stop()}
+            onClick={() => session.stopReading(first.id)}
             aria-label={`Cancel reading ${first.name}`}
           >
             Cancel
@@ -44,6 +53,7 @@ export function ReadingBar({ what }: { what: Reading["what"] }) {
         <span className="grow clip" title={words}>
           {words}
         </span>
+        {looking && <span>{plural(first.found ?? 0, "file")}</span>}
         {known && progress.total > 1 && (
           <span>
             {formatCount(progress.done)} of {formatCount(progress.total)}

@@ -31,6 +31,8 @@ import type {
   TradeOff,
 } from "../../session/protocol.ts";
 import { fetchDemo } from "../files/demo.ts";
+import type { Dropped } from "../files/dropped.ts";
+import { plural } from "../shared/format.ts";
 import { appendBounded } from "./bounded.ts";
 import { createRecovery } from "./recovery.ts";
 
@@ -42,6 +44,8 @@ export interface Reading {
   id: number;
   what: "demo" | "model" | DataRole;
   name: string;
+  /** Files found so far, while its folders are looked through. */
+  found?: number;
 }
 
 /** Where a set came from, so that it can be loaded again. */
@@ -204,6 +208,10 @@ export interface SessionStore extends StoreApi<StudioState> {
   /** Says where a run that has ended is kept, to come back from when its device is lost; null for one that is not. */
   comesBackFrom(kept: (id: string) => Promise<SavedRun | null>): void;
   dismissLoss(): void;
+  /** The files of a drop, which is shown as being read meanwhile; null when that was cancelled. */
+  find(what: Reading["what"], dropped: Dropped): Promise<SourceFile[] | null>;
+  /** Ends what is being read under an id: the search for its files, or else the engine's job. */
+  stopReading(id: number): Promise<void>;
   loadModel(files: SourceFile[], answers?: ModelAnswers): Promise<boolean>;
   /** False when it failed, or waits for an answer. */
   loadData(
@@ -269,6 +277,9 @@ function isWished({ open, strength }: RunState, evaluation: Evaluation): boolean
     open.every((one, gate) => one === evaluation.open[gate])
   );
 }
+
+const withFound = (reading: readonly Reading[], id: number, found: number): Reading[] =>
+  reading.map((one) => (one.id === id ? { ...one, found } : one));
 
 /** Gates as they stand: set by hand, or as the last frame left them; null before a run. */
 export function openGates(run: RunState): Uint8Array | null {
@@ -431,16 +442,23 @@ export function createSessionStore(
     return recovery.wish(() => attempt(call));
   }
 
-  async function reading<T>(what: Reading["what"], name: string, call: () => Promise<T>): Promise<T | null> {
+  async function reading<T>(
+    what: Reading["what"],
+    name: string,
+    call: (id: number) => Promise<T>,
+  ): Promise<T | null> {
     const id = ++lastId;
     set((state) => ({ reading: [...state.reading, { id, what, name }] }));
-    const value = await attempt(call);
+    const value = await attempt(() => call(id));
     set((state) => {
       const rest = state.reading.filter((one) => one.id !== id);
       return { reading: rest, progress: null, ...(rest.length === 0 && { stopping: false }) };
     });
     return value;
   }
+
+  /** Searches for the files of drops that are under way, by the id of what is shown of them. */
+  const searches = new Map<number, AbortController>();
 
   /** Whether a question is not about the set that comes under this role and name. */
   const asksOther =
@@ -573,6 +591,36 @@ export function createSessionStore(
 
     dismissLoss() {
       set(({ loss }) => ({ loss: loss?.device === "open" ? null : loss }));
+    },
+
+    async find(what, dropped) {
+      const search = new AbortController();
+      const found = await reading(what, dropped.name, async (id) => {
+        const show = (count: number) => set(({ reading }) => ({ reading: withFound(reading, id, count) }));
+        let shown = performance.now();
+        searches.set(id, search);
+        show(0);
+        try {
+          return await dropped.find((count) => {
+            if (performance.now() - shown < pace) return;
+            shown = performance.now();
+            show(count);
+          }, search.signal);
+        } finally {
+          searches.delete(id);
+        }
+      });
+      if (found && found.lost.length > 0)
+        actions.addNotice(
+          `${plural(found.lost.length, "file or folder", "files and folders")} of ${dropped.name} could not be opened, the first ${found.lost[0]}; the rest is read.`,
+        );
+      return found?.files ?? null;
+    },
+
+    async stopReading(id) {
+      const search = searches.get(id);
+      if (search) search.abort();
+      else await actions.stop();
     },
 
     async loadModel(files, answers = {}) {
