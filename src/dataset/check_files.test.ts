@@ -95,7 +95,9 @@ describe("a folder", () => {
     const page = async () => letters("<html>12345");
     const many = Array.from({ length: 50_000 }, (_, i): FoundFile => {
       const fields = { path: `a/${i}.jpg`, size: i % 1000 === 7 ? 0 : 10, origin: "file" as const };
-      const unused = async () => Promise.reject(new Error("not to be read"));
+      const unused = (): never => {
+        throw new Error("not to be read");
+      };
       return { ...fields, read: unused, fingerprint: unused, head: i % 100 < 50 ? head : page };
     });
     const issues: DataIssue[] = [];
@@ -103,7 +105,7 @@ describe("a folder", () => {
     expect(head.mock.calls.length).toBeLessThan(LOOKED_INTO);
     expect(issues[0]?.text).toBe("50 images are empty files and are left out.");
     expect(issues[1]?.text).toMatch(
-      /^\d\d\d files are called an image and each is a web page; left out\. 1,000 of 49,950 were looked into; the others are before training\.$/,
+      /^\d\d\d files are called an image and each is a web page; left out\. 1,000 of 49,950 were looked into; the others are when they are decoded\.$/,
     );
     expect(kept.length).toBeGreaterThan(48_950);
   });

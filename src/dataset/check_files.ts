@@ -1,6 +1,6 @@
 // Files that are called images and are none, looked for while a folder is listed: empty ones by their size, others by their
 // first bytes. In Chromium a look into a file costs a millisecond, so that of a large folder an even part is looked into;
-// the rest is when it is decoded, before training (PixelStore.prepare).
+// the rest is when it is decoded (pixels.ts).
 import { sniffFormat } from "./header.ts";
 import { leaveOut } from "./not_images.ts";
 import type { DataIssue } from "./types.ts";
@@ -14,8 +14,13 @@ const AT_ONCE = 16;
  * Leaves out what is no image whatever it is called, and says so.
  * @param images by their names
  * @param issues is given what there is to say
+ * @param goOn asked at each look; throws to give up
  */
-export async function checkFiles(images: FoundFile[], issues: DataIssue[]): Promise<FoundFile[]> {
+export async function checkFiles(
+  images: FoundFile[],
+  issues: DataIssue[],
+  goOn: () => void = () => {},
+): Promise<FoundFile[]> {
   const full = images.filter(({ size }) => size > 0);
   const looked = Math.min(LOOKED_INTO, full.length);
   const sample = Array.from(
@@ -25,6 +30,7 @@ export async function checkFiles(images: FoundFile[], issues: DataIssue[]): Prom
   const doubtful = new Map<FoundFile, Uint8Array>();
   const look = async (from: number) => {
     for (let i = from; i < sample.length; i += AT_ONCE) {
+      goOn();
       const file = sample[i] as FoundFile;
       // What cannot be read at all is named when it is decoded.
       const head = await file.head().catch(() => null);

@@ -4,37 +4,108 @@ import { are, issue, list, plural } from "./issues.ts";
 import type { DataIssue, ImageItem } from "./types.ts";
 import type { FoundFile } from "./zip.ts";
 
+/** Most bytes, and most files, that are read in one go: each read asks another process, in a browser for a millisecond. */
+const READ_AT_ONCE = { bytes: 4 * 1024 * 1024, files: 500 };
+
 /**
  * Groups of byte-identical files, as indices, each with two members or more. Only files that share size and
  * fingerprint are read and hashed (SHA-256).
+ * @param tell how many of how many files have been looked at; may throw to give up
  */
-export async function findCopies(files: FoundFile[]): Promise<number[][]> {
-  const indices = files.map((_, i) => i).filter((i) => (files[i] as FoundFile).size > 0);
-  const suspects = async (candidates: Iterable<number[]>, key: (file: FoundFile) => Promise<string>) => {
-    const members = [...candidates].filter((group) => group.length > 1);
-    const flat = members.flatMap((group, g) => group.map((i) => ({ i, g })));
-    const keys = await concurrently(flat, async ({ i, g }) => `${g} ${await key(files[i] as FoundFile)}`);
-    const groups = groupBy(
-      flat.map((_, n) => n),
-      (n) => keys[n] as string,
-    );
-    return [...groups.values()].map((group) => group.map((n) => flat[n]?.i as number));
-  };
+export async function findCopies(
+  files: readonly FoundFile[],
+  tell: (done: number, total: number) => void = () => {},
+): Promise<number[][]> {
   // Over plain http there is no crypto.subtle; the rest of the studio needs a secure context as well.
   if (!globalThis.crypto?.subtle) return [];
-  const sameSize = groupBy(indices, (i) => (files[i] as FoundFile).size).values();
   const mixed = new Set(files.map((file) => file.origin)).size > 1;
-  const sameLook = mixed ? sameSize : await suspects(sameSize, (file) => file.fingerprint());
-  const same = await suspects(sameLook, async (file) => {
+  const sizes = new Map<number, number>();
+  for (const { size } of files) sizes.set(size, (sizes.get(size) ?? 0) + 1);
+  const sameSize = files.flatMap(({ size }, i) => (size > 0 && (sizes.get(size) as number) > 1 ? [i] : []));
+  const sizeOf = (i: number) => (files[i] as FoundFile).size;
+  const sameLook = mixed
+    ? sameSize
+    : alike(sameSize, await fingerprints(sameSize, files, tell), (mark, i) => `${sizeOf(i)} ${mark}`).flat();
+  let done = 0;
+  const digests = await concurrently(sameLook, async (i) => {
+    tell(done++, sameLook.length);
+    const file = files[i] as FoundFile;
     try {
       const digest = await crypto.subtle.digest("SHA-256", await (await file.read()).arrayBuffer());
       return String(new Uint8Array(digest));
     } catch {
-      // It cannot be read, so it equals nothing; `prepare` will name it.
+      // It cannot be read, so it equals nothing; it is named when it is decoded.
       return `unreadable ${file.path}`;
     }
   });
-  return same.filter((group) => group.length > 1);
+  return alike(sameLook, digests, (digest, i) => `${sizeOf(i)} ${digest}`);
+}
+
+/** Those that share a key with another, in groups. */
+function alike(
+  indices: readonly number[],
+  marks: readonly string[],
+  key: (mark: string, index: number) => string,
+): number[][] {
+  const keys = indices.map((index, n) => key(marks[n] as string, index));
+  const count = new Map<string, number>();
+  for (const one of keys) count.set(one, (count.get(one) ?? 0) + 1);
+  const places = indices.flatMap((_, n) => ((count.get(keys[n] as string) as number) > 1 ? [n] : []));
+  const groups = groupBy(places, (n) => keys[n] as string);
+  return [...groups.values()].map((group) => group.map((n) => indices[n] as number));
+}
+
+/** The fingerprint of each file as text. Pieces of many files are read as one. */
+async function fingerprints(
+  indices: readonly number[],
+  files: readonly FoundFile[],
+  tell: (done: number, total: number) => void,
+): Promise<string[]> {
+  const marks = new Array<string>(indices.length);
+  let some: { n: number; piece: Blob }[] = [];
+  let bytes = 0;
+  const read = async () => {
+    const pieces = some;
+    some = [];
+    bytes = 0;
+    for (const { n, text } of await textsOf(pieces)) marks[n] = text;
+  };
+  for (const [n, i] of indices.entries()) {
+    const mark = (files[i] as FoundFile).fingerprint();
+    if (typeof mark === "string") {
+      marks[n] = mark;
+      continue;
+    }
+    some.push({ n, piece: mark });
+    bytes += mark.size;
+    if (some.length < READ_AT_ONCE.files && bytes < READ_AT_ONCE.bytes) continue;
+    await read();
+    tell(n + 1, indices.length);
+  }
+  await read();
+  return marks;
+}
+
+async function textsOf(
+  pieces: readonly { n: number; piece: Blob }[],
+): Promise<{ n: number; text: string }[]> {
+  try {
+    const all = new Uint8Array(await new Blob(pieces.map(({ piece }) => piece)).arrayBuffer());
+    let at = 0;
+    return pieces.map(({ n, piece: { size } }) => {
+      at += size;
+      return { n, text: String(all.subarray(at - size, at)) };
+    });
+  } catch {
+    // One that cannot be read spoils the whole: by themselves, then. It equals nothing, and is named when it is decoded.
+    return concurrently(pieces, async ({ n, piece }) => {
+      const text = await piece.arrayBuffer().then(
+        (read) => String(new Uint8Array(read)),
+        () => `unreadable ${n}`,
+      );
+      return { n, text };
+    });
+  }
 }
 
 /** Tells of images that are in more than one class. */

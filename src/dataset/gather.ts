@@ -1,6 +1,7 @@
 // From dropped files to the images, tables and archives among them: zips opened, hidden and unsafe names left out, and what
 // is left out told. Nothing is decoded.
 import type { SourceFile } from "../source_file.ts";
+import { nextTurn } from "../turn.ts";
 import { checkFiles } from "./check_files.ts";
 import { compare, concurrently, groupBy } from "./collections.ts";
 import { readDelimited, readJsonLines } from "./delimited.ts";
@@ -51,25 +52,33 @@ export interface Gathered {
 
 /** Most bytes of text that are read as tables, in all. */
 const MAX_TABLE_BYTES = 64 * 1024 * 1024;
+/** Files that are looked at between two turns of others. */
+const TURN_EVERY = 5_000;
 /** Most tables that are read; a table for each image is none of labels. */
 const MAX_TABLES = 64;
 
 /**
  * Opens zips and sorts what is there; a path that ends in `/` names a folder.
  * @param issues takes what is left out and why
+ * @param goOn asked now and then, after others had a turn; throws to give up
  * @throws Failure `bad-file` for a zip that cannot be read
  */
 export async function gather(
   files: readonly SourceFile[],
   issues: DataIssue[],
   answers: DataAnswers = {},
+  goOn: () => void = () => {},
 ): Promise<Gathered> {
   const all: FoundFile[] = [];
   const folders: string[] = [];
   const unsafe: string[] = [];
   const oversized: string[] = [];
   let names: NameReading | null = null;
-  for (const file of files) {
+  for (const [i, file] of files.entries()) {
+    if (i % TURN_EVERY === 0) {
+      await nextTurn();
+      goOn();
+    }
     // On a disk a backslash is a letter of a name.
     const path = safePath(file.path, false);
     if (path === null) unsafe.push(file.path);
@@ -83,7 +92,7 @@ export async function gather(
       for (const folder of listing.folders) folders.push(folder);
       for (const entry of listing.unsafe) unsafe.push(entry);
       for (const entry of listing.oversized) oversized.push(entry);
-    } else all.push(fromSource(path, file.blob));
+    } else all.push(new PlainFile(path, file.blob));
   }
   const found = onePerPath(
     all.filter(({ path }) => !isHidden(path)),
@@ -97,8 +106,10 @@ export async function gather(
   };
   tell(unsafe, "whose name leads out of the folder, or nowhere,");
   tell(oversized, "larger than 256 MB");
-  const called = await onlyImages(found);
-  const images = await checkFiles(called, issues);
+  await nextTurn();
+  goOn();
+  const called = await onlyImages(found, goOn);
+  const images = await checkFiles(called, issues, goOn);
   const isImage = new Set(called);
   const rest = found.filter((file) => !isImage.has(file));
   const tables = await readTables(rest);
@@ -116,24 +127,16 @@ export async function gather(
 }
 
 /** The first file of each path, sorted by path. */
-function onePerPath(files: readonly FoundFile[], issues: DataIssue[]): FoundFile[] {
-  const byPath = new Map<string, FoundFile>();
-  const twice: string[] = [];
-  for (const file of files) {
-    if (byPath.has(file.path)) twice.push(file.path);
-    else byPath.set(file.path, file);
-  }
-  const found = [...byPath.values()].sort((a, b) => compare(a.path, b.path));
+function onePerPath(files: FoundFile[], issues: DataIssue[]): FoundFile[] {
+  // Stable, so that the first of each path stays the first.
+  const sorted = files.sort((a, b) => compare(a.path, b.path));
+  const twice = sorted.filter((file, i) => file.path === sorted[i - 1]?.path).map(({ path }) => path);
+  const found = sorted.filter((file, i) => file.path !== sorted[i - 1]?.path);
   if (twice.length > 0) {
     const words = `${plural(twice.length, "file")} came twice under one name; the first of each is used.`;
     issues.push(issue("warning", words, twice));
   }
-  const fold = (file: FoundFile) => file.path.normalize("NFC").toLowerCase();
-  // Nearly always there is none, and a group for each of 200,000 files would take their memory once more.
-  const collides = new Set(found.map(fold)).size < found.length;
-  const colliding = collides
-    ? [...groupBy(found, fold).values()].filter((group) => group.length > 1).flat()
-    : [];
+  const colliding = differingInCase(found);
   if (colliding.length > 0) {
     issues.push(
       issue(
@@ -147,19 +150,59 @@ function onePerPath(files: readonly FoundFile[], issues: DataIssue[]): FoundFile
   return found;
 }
 
-function fromSource(path: string, blob: Blob): FoundFile {
-  const slice = async (from: number, length: number) =>
-    new Uint8Array(await blob.slice(from, from + length).arrayBuffer());
-  return {
-    path,
-    size: blob.size,
-    origin: "file",
-    read: async () => blob,
-    head: () => slice(0, SNIFF_BYTES),
-    // The middle: heads and tails of images from one camera or tool are all alike. In Chromium a slice of a small file
-    // takes longer to read than the whole of it, so that small files go straight to the hash.
-    fingerprint: async () => (blob.size < 128 * 1024 ? "" : String(await slice(blob.size >> 1, 64))),
-  };
+/** Files whose names a computer that knows no case would take for one, a group after the other. */
+function differingInCase(found: readonly FoundFile[]): FoundFile[] {
+  const fold = (file: FoundFile) => file.path.normalize("NFC").toLowerCase();
+  // A number for each of 200,000 names instead of the folded name; where numbers meet, the names are compared.
+  const seen = new Set<number>();
+  const met = new Set<number>();
+  for (const file of found) {
+    const hash = hashOf(fold(file));
+    if (seen.has(hash)) met.add(hash);
+    else seen.add(hash);
+  }
+  const suspects = found.filter((file) => met.size > 0 && met.has(hashOf(fold(file))));
+  return [...groupBy(suspects, fold).values()].filter((group) => group.length > 1).flat();
+}
+
+/** 32 bits of a text (FNV-1a over its code units). */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash;
+}
+
+/** Bytes of a file's middle that are looked at: heads and tails of images from one camera or tool are all alike. */
+const MIDDLE = 64;
+
+/** A file of a folder; one of a hundred thousand costs its path and little more. */
+class PlainFile implements FoundFile {
+  readonly path: string;
+  readonly #blob: Blob;
+
+  constructor(path: string, blob: Blob) {
+    this.path = path;
+    this.#blob = blob;
+  }
+
+  get size(): number {
+    return this.#blob.size;
+  }
+
+  get origin(): "file" {
+    return "file";
+  }
+
+  readonly read = async (): Promise<Blob> => this.#blob;
+
+  async head(): Promise<Uint8Array> {
+    return new Uint8Array(await this.#blob.slice(0, SNIFF_BYTES).arrayBuffer());
+  }
+
+  fingerprint(): Blob {
+    const from = Math.max(0, (this.size - MIDDLE) >> 1);
+    return this.#blob.slice(from, from + MIDDLE);
+  }
 }
 
 function isHidden(path: string): boolean {
@@ -172,12 +215,15 @@ function extension(path: string): string {
   return dot < 0 ? "" : name.slice(dot + 1).toLowerCase();
 }
 
-async function onlyImages(found: readonly FoundFile[]): Promise<FoundFile[]> {
-  const isImage = await concurrently(found, async (file) => {
-    if (IMAGE_EXTENSIONS.has(extension(file.path))) return true;
+async function onlyImages(found: readonly FoundFile[], goOn: () => void): Promise<FoundFile[]> {
+  const isImage = found.map((file) => IMAGE_EXTENSIONS.has(extension(file.path)));
+  const unsure = found.flatMap((file, i) => {
     const known = OTHER_PICTURES.has(extension(file.path)) || containerOf(file.path) !== null;
-    if (known || file.size < SNIFF_BYTES) return false;
-    return sniffFormat(await file.head()) !== null;
+    return isImage[i] || known || file.size < SNIFF_BYTES ? [] : [i];
+  });
+  await concurrently(unsure, async (i) => {
+    goOn();
+    isImage[i] = sniffFormat(await (found[i] as FoundFile).head()) !== null;
   });
   return found.filter((_, i) => isImage[i]);
 }

@@ -1,8 +1,9 @@
 // From what a person dropped to a labelled set of images, and a report of everything that is odd: `gather.ts` finds the
 // files, `layout.ts` reads how they are laid out, `choose_layout.ts` takes a reading or asks. Nothing is decoded here, so
-// that 50,000 images are listed in seconds; files that cannot be decoded are found by `PixelStore.prepare`, before training.
+// that 50,000 images are listed in seconds; files that cannot be decoded are found when they are (`pixels.ts`).
 import { Failure } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
+import { nextTurn } from "../turn.ts";
 import { chooseLayout } from "./choose_layout.ts";
 import { intoClasses, type Labelled } from "./classes.ts";
 import { findCopies, reportCopiesAcrossSplits, reportLabelCollisions } from "./copies.ts";
@@ -23,6 +24,8 @@ export interface ListOptions {
   needsSplit: boolean;
   /** What the person said of it. */
   answers?: DataAnswers;
+  /** Told how many of how many files have been looked at; may throw to give up. */
+  tell?: (done: number, total: number) => void;
 }
 
 /**
@@ -36,7 +39,9 @@ export interface ListOptions {
  */
 export async function listImages(name: string, files: SourceFile[], options: ListOptions): Promise<ImageSet> {
   const issues: DataIssue[] = [];
-  const gathered = await gather(files, issues, options.answers);
+  const { tell = () => {} } = options;
+  const goOn = () => tell(0, files.length);
+  const gathered = await gather(files, issues, options.answers, goOn);
   if (gathered.images.length === 0)
     throw noImages(
       name,
@@ -45,6 +50,8 @@ export async function listImages(name: string, files: SourceFile[], options: Lis
       "Give a folder with one folder of PNG, JPEG, WebP, GIF or BMP images for each class.",
     );
   const tree = { ...gathered, images: gathered.images.map(({ path }) => path) };
+  await nextTurn();
+  goOn();
   const { candidate, reading } = chooseLayout(name, tree, readLayout(tree), options.answers ?? {});
   const labelled = labelledBy(candidate, reading.domain, gathered);
   const fromFolders = labelled.some(({ split }) => split !== null);
@@ -57,7 +64,11 @@ export async function listImages(name: string, files: SourceFile[], options: Lis
   reading.taken = { ...reading.taken, ...countOf(classes) };
   reportNoClass(gathered, kept, issues);
 
-  const copies = await findCopies(kept.map(({ file }) => file));
+  await nextTurn();
+  const copies = await findCopies(
+    kept.map(({ file }) => file),
+    tell,
+  );
   reportLabelCollisions(copies, kept, labels, classes, issues);
   const has = (split: Split) => kept.some((image) => image.split === split);
   const draws = options.needsSplit && !has("val");
@@ -91,9 +102,10 @@ export async function listUnlabelled(
   name: string,
   files: SourceFile[],
   answers: DataAnswers = {},
+  tell: (done: number, total: number) => void = () => {},
 ): Promise<ImageSet> {
   const issues: DataIssue[] = [];
-  const gathered = await gather(files, issues, answers);
+  const gathered = await gather(files, issues, answers, () => tell(0, files.length));
   if (gathered.images.length === 0)
     throw noImages(name, files, gathered, "Give a folder of PNG, JPEG, WebP, GIF or BMP images.");
   reportRest(gathered.others, [], issues);

@@ -46,7 +46,7 @@ export function leaveOut(
       : [...kinds].map(([kind, of]) => `${kind}${of === files.length ? "" : ` (${count(of)})`}`).join(", ");
     const rest =
       looked < full.length
-        ? ` ${count(looked)} of ${count(full.length)} were looked into; the others are before training.`
+        ? ` ${count(looked)} of ${count(full.length)} were looked into; the others are when they are decoded.`
         : "";
     issues.push({
       severity: "warning",

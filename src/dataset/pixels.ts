@@ -1,22 +1,14 @@
 // A set's images as the network's input: decoded once, prepared, kept while memory lasts, and handed out by the batch.
-// `prepare` runs over everything before training, so that files that cannot be read are named then and not in the
-// middle of an epoch.
+// `prepare` runs over a small set, and over what a large one is measured on, before training, so that files that cannot
+// be read are named then; other images are decoded when they are asked for.
 import { Failure } from "../failure.ts";
 import { type Augmentation, augmentationStream, cropSource, randomCrop, randomFlip } from "./augment.ts";
 import { outputSize, preprocess } from "./preprocess.ts";
-import type { DataIssue, DecodeImage, ImageSet, Pixels, ResizeSpec, RgbImage } from "./types.ts";
+import type { DataIssue, DecodeImage, ImageSet, Pixels, ResizeSpec, RgbImage, Unreadable } from "./types.ts";
 
 export interface PixelStoreOptions {
   /** Most bytes of prepared pixels kept in memory. */
   cacheBytes?: number;
-}
-
-/** An image that could not be decoded. */
-export interface Unreadable {
-  index: number;
-  path: string;
-  /** The decoder's sentence. */
-  reason: string;
 }
 
 /** What is kept of an image: its input pixels, or the larger picture that random crops are taken from. */
@@ -41,6 +33,7 @@ export class PixelStore implements Pixels {
   readonly #unreadable = new Map<number, Unreadable>();
   /** Files of 16 bits that use fewer, and how many. */
   readonly #fewBits = new Map<number, number>();
+  readonly #failures = new Map<number, Failure>();
   #running = 0;
   readonly #queue: (() => void)[] = [];
 
@@ -105,6 +98,16 @@ export class PixelStore implements Pixels {
     }
     const asked = new Set(indices);
     return this.unreadable.filter(({ index }) => asked.has(index));
+  }
+
+  async readable(index: number): Promise<boolean> {
+    if (this.#unreadable.has(index)) return false;
+    try {
+      await this.#source(index, "input");
+    } catch (error) {
+      if (!this.#unreadable.has(index)) throw error;
+    }
+    return !this.#unreadable.has(index);
   }
 
   /** The report's rows about files that are read by a guess, and unreadable ones; classes that lose all their training
@@ -195,6 +198,8 @@ export class PixelStore implements Pixels {
   async #source(index: number, kind: Kind): Promise<RgbImage> {
     const kept = this.#kept[kind].get(index);
     if (kept) return kept;
+    const failure = this.#failures.get(index);
+    if (failure) throw failure;
     const key = `${kind} ${index}`;
     let pending = this.#pending.get(key);
     if (!pending) {
@@ -221,8 +226,10 @@ export class PixelStore implements Pixels {
     } catch (error) {
       const failure = Failure.from(error);
       // Only the file's own faults are held against it; out of memory, say, is not one.
-      if (failure.parts.code === "bad-file")
+      if (failure.parts.code === "bad-file") {
         this.#unreadable.set(index, { index, path: item.path, reason: failure.message });
+        this.#failures.set(index, failure);
+      }
       throw failure;
     } finally {
       this.#running--;

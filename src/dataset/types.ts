@@ -140,8 +140,20 @@ export interface Pixels {
     indices: readonly number[],
     augmentation?: { kind: "none" | "flip" | "crop-flip"; seed: number; epoch: number },
   ): Promise<Uint8Array<ArrayBuffer>>;
+  /** Whether an image can be read; decodes it where nothing is known of it yet. */
+  readable(index: number): Promise<boolean>;
+  /** Images known by now to be unreadable, in the set's order. */
+  readonly unreadable: readonly Unreadable[];
   /** What there is to say of images that cannot be read. */
   issues(): DataIssue[];
+}
+
+/** An image that could not be decoded. */
+export interface Unreadable {
+  index: number;
+  path: string;
+  /** The decoder's sentence. */
+  reason: string;
 }
 
 /** 8-bit RGB pixels, row-major, 3 bytes a pixel, EXIF orientation applied, transparency over white. */

@@ -21,8 +21,11 @@ export interface FoundFile {
   read(): Promise<Blob>;
   /** The first `SNIFF_BYTES` bytes, or fewer when there are no more. */
   head(): Promise<Uint8Array>;
-  /** Cheap text that differs when the contents of two files of equal size and equal `origin` surely differ. */
-  fingerprint(): Promise<string>;
+  /**
+   * What differs where the contents of two files of equal size and equal `origin` surely differ, and costs little: a
+   * text, or some of its bytes, which many files are asked for at once.
+   */
+  fingerprint(): string | Blob;
   origin: "file" | "zip";
 }
 
@@ -157,7 +160,7 @@ class ZippedFile implements FoundFile {
     return this.#directory.head(this.#index, SNIFF_BYTES);
   }
 
-  async fingerprint(): Promise<string> {
+  fingerprint(): string {
     return String(this.#directory.entry(this.#index).crc32);
   }
 }

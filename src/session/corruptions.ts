@@ -58,6 +58,7 @@ export function corruptedSet(id: string, target: LoadedSet, choice: CorruptionCh
       }
       return known.places;
     },
+    unchecked: [],
     pixels,
     fingerprint:
       target.fingerprint && `${target.fingerprint}-${seedFor(severity, names.join()).toString(16)}`,

@@ -48,8 +48,10 @@ import {
 } from "./run.ts";
 import {
   type AnySet,
+  decisive,
   handMapping,
   type LoadedSet,
+  lostOf,
   measured,
   measuredSets,
   readAs,
@@ -60,6 +62,10 @@ import { robustness, tradeOff } from "./trade_off.ts";
 
 /** Milliseconds within which a device that was lost says so, once something has failed on it. */
 const LOSS_IS_TOLD = 1000;
+
+/** Sets up to this many images are decoded when they are loaded, in a few seconds; of larger ones each image when it is
+ *  needed, those that are measured before anything is. */
+const DECODED_AT_LOAD = 2_000;
 
 interface Model {
   checkpoint: Checkpoint;
@@ -77,8 +83,9 @@ const models = () => import("./models.ts");
 /**
  * Makes the engine of one session. Nothing is opened or loaded until it is asked for.
  * @param decode turns an image file into pixels: the browser's or Node's
+ * @param decodedAtLoad most images of a set that are all decoded when it is loaded
  */
-export function createEngine(decode: DecodeImage): Session {
+export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOAD): Session {
   const listeners = new Set<(event: SessionEvent) => void>();
   const emit = (event: SessionEvent) => {
     for (const listener of listeners) listener(event);
@@ -290,23 +297,52 @@ export function createEngine(decode: DecodeImage): Session {
     return loaded.weights;
   }
 
-  /** Decodes a set for a model, remembering what cannot be read. */
+  /** Prepares a set's pixels for a model: a small set is decoded, and what cannot be read remembered. */
   async function cutPixels(set: AnySet, spec: ResizeSpec, job: Job): Promise<() => void> {
     const store = new PixelStore(set.images, spec, decode);
-    const tick = job.progress("data", `Reading images of ${set.name}`);
-    const all = set.images.items.map((_, i) => i);
-    const unreadable = await store.prepare(all, tick, job.signal);
+    const large = set.images.items.length > decodedAtLoad;
+    const unreadable = large ? [] : await decodeAll(set, store, [...set.images.items.keys()], job);
     return () => {
       set.unreadable = new Set(unreadable.map(({ index }) => index));
+      set.unchecked = large ? decisive(set) : [];
       set.pixels = store;
     };
   }
 
-  /** Decodes what has not been decoded yet. */
+  const decodeAll = (set: AnySet, store: PixelStore, indices: readonly number[], job: Job) =>
+    store.prepare(indices, job.progress("data", `Reading images of ${set.name}`), job.signal);
+
+  /** Decodes what has not been decoded yet of a set that is new. */
   async function preparePixels(set: AnySet, job: Job): Promise<void> {
     if (!model || set.pixels) return;
     const keep = await cutPixels(set, model.checkpoint.preprocessing, job);
     keep();
+  }
+
+  /** The same before a set is measured: of a large one, what that needs is decoded now. */
+  async function checkPixels(set: AnySet, job: Job): Promise<void> {
+    await preparePixels(set, job);
+    const { unchecked } = set;
+    if (unchecked.length === 0) return;
+    const unreadable = await decodeAll(set, set.pixels as PixelStore, unchecked, job);
+    set.unreadable = new Set(unreadable.map(({ index }) => index));
+    set.unchecked = [];
+    if (unreadable.length > 0) emit({ kind: "data", report: reportOf(set) });
+  }
+
+  /** Tells of images that are found unreadable only while a job goes on. */
+  async function tellingOfLost<T>(work: () => Promise<T>): Promise<T> {
+    const before = new Map([...sets.values()].map((set) => [set, lostOf(set).size]));
+    try {
+      return await work();
+    } finally {
+      for (const [set, known] of before) {
+        const more = lostOf(set).size - known;
+        if (more === 0) continue;
+        emit({ kind: "notice", text: lostWords(set.name, more) });
+        emit({ kind: "data", report: reportOf(set) });
+      }
+    }
   }
 
   /**
@@ -359,7 +395,7 @@ export function createEngine(decode: DecodeImage): Session {
     const target = needTarget();
     // A budget that cannot be kept is refused before anything is loaded or measured.
     budgetOf(valid, listGates(checkpoint.architecture, valid).length);
-    for (const set of sets.values()) await preparePixels(set, job);
+    for (const set of sets.values()) await checkPixels(set, job);
     const weights = await network(job);
     const all = measuredSets(sets.values());
     const kept = [...sets.values()].filter((set) => set.role === "keep");
@@ -434,10 +470,11 @@ export function createEngine(decode: DecodeImage): Session {
       exclusive("loading", async (job) => {
         // In a chunk of its own: the first page does not wait for it.
         const { listImages, listUnlabelled } = await import("../dataset/list.ts");
+        const tell = job.progress("data", `Listing the files of ${name}`);
         const images =
           role === "keep"
-            ? await listUnlabelled(name, files, answers)
-            : await listImages(name, files, { seed, needsSplit: role === "target", answers });
+            ? await listUnlabelled(name, files, answers, tell)
+            : await listImages(name, files, { seed, needsSplit: role === "target", answers, tell });
         const fingerprint = await fingerprintOf(files);
         const set: AnySet = {
           id: `set-${++lastSetId}`,
@@ -447,6 +484,7 @@ export function createEngine(decode: DecodeImage): Session {
           byHand: new Map(),
           ...(await imagenetRowsFor(images)),
           unreadable: new Set(),
+          unchecked: [],
           pixels: null,
           fingerprint: fingerprint && fingerprint + readAs(images, answers, seed),
         };
@@ -514,9 +552,9 @@ export function createEngine(decode: DecodeImage): Session {
             remedy: "Load it as target for linear and knn, as retention for own and zero-shot.",
           });
         }
-        await preparePixels(set, job);
+        await checkPixels(set, job);
         const input = { weights: await network(job), checkpoint, text, recipe: validRecipe(recipe), job };
-        return evaluateSet(input, set, head);
+        return tellingOfLost(() => evaluateSet(input, set, head));
       }),
 
     train: (recipe, as) =>
@@ -534,7 +572,9 @@ export function createEngine(decode: DecodeImage): Session {
         };
         let trained: Run;
         try {
-          trained = await trainRun({ ...input, id, starts, control, from, keep });
+          trained = await tellingOfLost(() =>
+            trainRun({ ...input, id, starts, control: control as RunControl, from, keep }),
+          );
         } finally {
           control = null;
           underWay = null;
@@ -679,6 +719,12 @@ async function openAgain(
   };
   const open = again.questions.map(({ key }) => [key, used[key]]);
   return openCheckpoint(files, Object.fromEntries(open));
+}
+
+function lostWords(name: string, count: number): string {
+  return count === 1
+    ? `An image of ${name} cannot be read; another of its class was taken in its place.`
+    : `${count.toLocaleString("en")} images of ${name} cannot be read; others of their classes were taken in their place.`;
 }
 
 /** The licence that a config names. */

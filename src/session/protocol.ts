@@ -280,6 +280,8 @@ export type SessionEvent =
   | { kind: "tradeOff"; tradeOff: TradeOff }
   | { kind: "status"; status: "idle" | "loading" | "training" | "paused" | "evaluating" | "exporting" }
   | { kind: "notice"; text: string }
+  /** What there is to tell of a set has changed: more of its images were found unreadable. */
+  | { kind: "data"; report: DataReport }
   /** A device was opened without being asked for, as something needed one. */
   | { kind: "device"; device: DeviceReport }
   /** The graphics device is gone, and with it the run that lay there. A job that was on it rejects with the same. */

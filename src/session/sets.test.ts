@@ -32,6 +32,7 @@ function set(role: SetRole, images: string[], byHand: Record<string, string | nu
     images: { name: "x", classes, items, splitOrigin: "folders", issues: [], reading: null },
     byHand: new Map(Object.entries(byHand)),
     unreadable: new Set(),
+    unchecked: [],
     pixels: null,
     fingerprint: null,
   };

@@ -18,8 +18,13 @@ export interface LoadedSet {
   byHand: Map<string, string | null>;
   /** Rows of ImageNet-1k by WordNet's ids, where a class is named by one. */
   imagenetRows?: ReadonlyMap<string, number>;
-  /** Indices into `images.items` of files that cannot be decoded. */
+  /**
+   * Indices into `images.items` of files that cannot be decoded, as far as that decides which images are taken. Of a
+   * large set training images are decoded when their turn comes, and what cannot be read then has a stand-in.
+   */
   unreadable: Set<number>;
+  /** Indices of images that have to be decoded before any are measured; empty once they are. */
+  unchecked: readonly number[];
   /** Pixels prepared for the model that is loaded; null while there is none. */
   pixels: Pixels | null;
   /** Of the files it came from; null where it cannot be had. */
@@ -49,27 +54,33 @@ export function measuredSets(sets: Iterable<AnySet>): LoadedSet[] {
   return [...sets].filter((set) => set.role !== "keep");
 }
 
+/** Indices of what a large set is measured and chosen by; which of these can be read must be known beforehand. */
+export function decisive({ role, images }: AnySet): number[] {
+  return role === "keep" ? [] : [...new Set([...heldOut(images), ...indicesOf(images, "val")])];
+}
+
 /** The readable images of all sets without classes, one after the other; null without any. */
 export function keptSource(sets: Iterable<AnySet>): PixelSource | null {
-  const found = [...sets].flatMap((set) => {
+  const parts = [...sets].flatMap((set) => {
     if (set.role !== "keep") return [];
     const indices = set.images.items.flatMap((_, i) => (set.unreadable.has(i) ? [] : [i]));
-    return indices.map((index) => ({ set, index }));
+    return [pixelSource(set, { indices, labels: new Int32Array(indices.length) })];
   });
+  const found = parts.flatMap((part) => Array.from({ length: part.count }, (_, place) => ({ part, place })));
   if (found.length === 0) return null;
   return {
     count: found.length,
     labels: new Int32Array(found.length),
     pixels: async (indices, augment) => {
-      const parts = await Promise.all(
+      const each = await Promise.all(
         indices.map((i) => {
-          const { set, index } = found[i] as (typeof found)[number];
-          return storeOf(set).pixels([index], augment);
+          const { part, place } = found[i] as (typeof found)[number];
+          return part.pixels([place], augment);
         }),
       );
-      const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+      const all = new Uint8Array(each.reduce((sum, part) => sum + part.length, 0));
       let at = 0;
-      for (const part of parts) {
+      for (const part of each) {
         all.set(part, at);
         at += part.length;
       }
@@ -178,22 +189,67 @@ export function thin({ indices, labels }: Chosen, limit: number): Chosen {
   };
 }
 
-/** Chosen images as the floors below read them. */
-export function pixelSource(set: LoadedSet, chosen: Chosen): PixelSource {
+/**
+ * Chosen images as the floors below read them. In place of one that turns out to be unreadable stands the next of its
+ * class, in the order chosen and round; where its whole class is gone, the next of any, under that one's label. So it
+ * depends on the files alone, and a run that is taken up again sees the same.
+ */
+export function pixelSource(set: AnySet, chosen: Chosen): PixelSource {
   const store = storeOf(set);
+  const { indices, labels } = chosen;
+  const count = indices.length;
+  const standIns = new Map<number, number>();
+
+  /** The place whose image stands at a place. */
+  async function standIn(place: number): Promise<number> {
+    const known = standIns.get(place);
+    if (known !== undefined) return known;
+    if (await store.readable(indices[place] as number)) return place;
+    const label = labels[place];
+    const round = Array.from({ length: count - 1 }, (_, i) => (place + 1 + i) % count);
+    const other = round.filter((at) => labels[at] !== label);
+    for (const at of [...round.filter((one) => labels[one] === label), ...other]) {
+      if (!(await store.readable(indices[at] as number))) continue;
+      standIns.set(place, at);
+      labels[place] = labels[at] as number;
+      return at;
+    }
+    throw new Failure({
+      code: "bad-data",
+      what: `None of the images of ${set.name} can be read any more.`,
+      where: set.name,
+      remedy: "Check that the folder is still there, and load it again.",
+    });
+  }
+
   return {
-    count: chosen.indices.length,
-    labels: chosen.labels,
-    pixels: (indices, augment) =>
-      store.pixels(
-        indices.map((i) => chosen.indices[i] as number),
-        augment,
-      ),
+    count,
+    labels,
+    pixels: async (places, augment) => {
+      const read = () =>
+        store.pixels(
+          places.map((place) => indices[standIns.get(place) ?? place] as number),
+          augment,
+        );
+      try {
+        return await read();
+      } catch (error) {
+        if (Failure.from(error).parts.code !== "bad-file") throw error;
+        for (const place of places) await standIn(place);
+        return read();
+      }
+    },
   };
 }
 
+/** Indices of all images that are known by now to be unreadable. */
+export function lostOf({ unreadable, pixels }: AnySet): ReadonlySet<number> {
+  return new Set([...unreadable, ...(pixels?.unreadable ?? []).map(({ index }) => index)]);
+}
+
 /** What the person is told of images without classes. */
-export function reportOnKept({ id, name, role, images, pixels, fingerprint }: KeptSet): DataReport {
+export function reportOnKept(set: KeptSet): DataReport {
+  const { id, name, role, images, pixels, fingerprint } = set;
   return {
     id,
     role,
@@ -206,7 +262,7 @@ export function reportOnKept({ id, name, role, images, pixels, fingerprint }: Ke
     issues: [...images.issues, ...(pixels?.issues() ?? [])],
     ...(images.names && { names: images.names }),
     corruption: null,
-    count: images.items.length,
+    count: images.items.length - lostOf(set).size,
     fingerprint,
   };
 }
@@ -227,6 +283,7 @@ export function reportOn(
   const offered = offeredLabels(names);
   const issues: DataIssue[] = [...images.issues];
   if (set.pixels) issues.push(...set.pixels.issues());
+  const lost = lostOf(set);
   const itself = countsAsItself(set, names);
   if (itself && role === "retention") {
     issues.push({
@@ -240,7 +297,7 @@ export function reportOn(
     id,
     role,
     name,
-    classes: classCounts(images, set.unreadable).map(({ name: className, counts }, i) => {
+    classes: classCounts(images, lost).map(({ name: className, counts }, i) => {
       const choices = itself || set.byHand.has(className) ? [] : (matched.get(className)?.choices ?? []);
       return {
         name: className,
@@ -255,7 +312,7 @@ export function reportOn(
     reading: images.reading,
     issues,
     ...(images.names && { names: images.names }),
-    count: images.items.length - set.unreadable.size,
+    count: images.items.length - lost.size,
     corruption: set.corruption ?? null,
     fingerprint: set.fingerprint,
   };

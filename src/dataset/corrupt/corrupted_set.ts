@@ -37,7 +37,14 @@ export class CorruptedPixels implements Pixels {
     this.#cacheBytes = cacheBytes;
   }
 
+  readable(index: number): Promise<boolean> {
+    const source = this.#sources[index % this.#sources.length];
+    return source ? this.#base().readable(source.index) : Promise.resolve(false);
+  }
+
   /** What cannot be read is reported with the set that it is read from. */
+  readonly unreadable = [];
+
   issues(): DataIssue[] {
     return [];
   }

@@ -26,7 +26,7 @@ export interface Dropped {
    * @returns the files, and the paths of what could not be opened
    * @throws Failure `cancelled` when `signal` is aborted
    */
-  find(
+  search(
     onFound: (count: number) => void,
     signal: AbortSignal,
   ): Promise<{ files: SourceFile[]; lost: string[] }>;
@@ -47,7 +47,7 @@ export function takeDrop(event: DragEvent): Dropped {
   }
   const name = folders[0]?.name ?? loose[0]?.name ?? "the drop";
   const files = loose.filter((file) => !SYSTEM_FILES.has(file.name)).map(toSource);
-  return { name, find: (onFound, signal) => walk(folders, files, onFound, signal) };
+  return { name, search: (onFound, signal) => walk(folders, files, onFound, signal) };
 }
 
 /** Adds the files of folders, and of those in them, to those there are. */
@@ -56,7 +56,7 @@ function walk(
   files: SourceFile[],
   onFound: (count: number) => void,
   signal: AbortSignal,
-): ReturnType<Dropped["find"]> {
+): ReturnType<Dropped["search"]> {
   const waiting: FileSystemEntry[] = [...folders];
   const lost: string[] = [];
 

@@ -401,6 +401,9 @@ export function createSessionStore(
         case "failure":
           Object.assign(state, withFailure(state, event.failure));
           break;
+        case "data":
+          state.data = state.data.map((one) => (one.id === event.report.id ? event.report : one));
+          break;
         case "device":
           state.device = event.device;
           break;
@@ -601,7 +604,7 @@ export function createSessionStore(
         searches.set(id, search);
         show(0);
         try {
-          return await dropped.find((count) => {
+          return await dropped.search((count) => {
             if (performance.now() - shown < pace) return;
             shown = performance.now();
             show(count);
