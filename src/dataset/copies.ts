@@ -1,11 +1,12 @@
 // Copies of one image: in two classes, in two splits.
+import { nextTurn } from "../turn.ts";
 import { compare, concurrently, groupBy } from "./collections.ts";
 import { are, issue, list, plural } from "./issues.ts";
 import type { DataIssue, ImageItem } from "./types.ts";
 import type { FoundFile } from "./zip.ts";
 
-/** Most bytes, and most files, that are read in one go: each read asks another process, in a browser for a millisecond. */
-const READ_AT_ONCE = { bytes: 4 * 1024 * 1024, files: 500 };
+/** Pieces of files that are read as one: each read asks another process, in a browser for a millisecond. */
+const READ_AS_ONE = 100;
 
 /**
  * Groups of byte-identical files, as indices, each with two members or more. Only files that share size and
@@ -62,27 +63,21 @@ async function fingerprints(
   tell: (done: number, total: number) => void,
 ): Promise<string[]> {
   const marks = new Array<string>(indices.length);
-  let some: { n: number; piece: Blob }[] = [];
-  let bytes = 0;
-  const read = async () => {
-    const pieces = some;
-    some = [];
-    bytes = 0;
-    for (const { n, text } of await textsOf(pieces)) marks[n] = text;
-  };
-  for (const [n, i] of indices.entries()) {
-    const mark = (files[i] as FoundFile).fingerprint();
-    if (typeof mark === "string") {
-      marks[n] = mark;
-      continue;
+  const starts = Array.from({ length: Math.ceil(indices.length / READ_AS_ONE) }, (_, i) => i * READ_AS_ONE);
+  let done = 0;
+  await concurrently(starts, async (from) => {
+    tell(done, indices.length);
+    const pieces: { n: number; piece: Blob }[] = [];
+    const to = Math.min(from + READ_AS_ONE, indices.length);
+    for (let n = from; n < to; n++) {
+      const mark = (files[indices[n] as number] as FoundFile).fingerprint();
+      if (typeof mark === "string") marks[n] = mark;
+      else pieces.push({ n, piece: mark });
     }
-    some.push({ n, piece: mark });
-    bytes += mark.size;
-    if (some.length < READ_AT_ONCE.files && bytes < READ_AT_ONCE.bytes) continue;
-    await read();
-    tell(n + 1, indices.length);
-  }
-  await read();
+    if (pieces.length > 0) for (const { n, text } of await textsOf(pieces)) marks[n] = text;
+    else await nextTurn();
+    done += to - from;
+  });
   return marks;
 }
 
