@@ -6,6 +6,7 @@ import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB, type St
 import { z } from "zod";
 import { checksumOf } from "../checksum.ts";
 import { Failure } from "../failure.ts";
+import { nextTurn } from "../turn.ts";
 import type { AccuracyPoint, GateFrame, GateInfo, SavedRun, SourceFile, StepReport } from "./protocol.ts";
 import { type RunDetails, type RunRecord, runDetailsSchema, runRecordSchema } from "./run_record.ts";
 import { frameSchema, gateSchema, savedRunSchema } from "./saved_run.ts";
@@ -195,6 +196,8 @@ export interface Keep {
 
 /** Most bytes that tensors of runs may take in all. */
 const STATES_LIMIT = 2 * 1024 ** 3;
+/** Most bytes of files that are copied for the next visit. */
+const PACK_LIMIT = 2 * 1024 ** 3;
 /** Share of what the browser has left that one thing may take: a full disk helps nobody. */
 const SHARE_OF_ROOM = 0.8;
 
@@ -208,6 +211,26 @@ function noRoom(what: string, bytes: number, room: number | null): Failure {
     what: `${what} cannot be kept for a reload: ${room === null ? "the browser has no more room for this page" : `${megabytes(bytes)} are more than the browser has room for (${megabytes(room)} left)`}.`,
     remedy: `${GO_ON} Older things can be deleted under Storage, to make room.`,
   });
+}
+
+const tooLarge = (what: string, bytes: number) =>
+  new Failure({
+    code: "state",
+    what: `${what} cannot be kept for a reload: no copy of ${megabytes(bytes)} is made in the browser (${megabytes(PACK_LIMIT)} at most).`,
+    remedy: `${GO_ON} Drop it again after one.`,
+  });
+
+/** Files that are joined between two turns of the page. */
+const JOINED_AT_ONCE = 500;
+
+/** The bytes of all files one after the other. */
+async function joined(files: readonly SourceFile[]): Promise<Blob> {
+  const parts: Blob[] = [];
+  for (let from = 0; from < files.length; from += JOINED_AT_ONCE) {
+    parts.push(new Blob(files.slice(from, from + JOINED_AT_ONCE).map(({ blob }) => blob)));
+    await nextTurn();
+  }
+  return new Blob(parts);
 }
 
 /** What a page is told that writes after another took the table over. */
@@ -582,6 +605,7 @@ export async function openKeep(database = "selora"): Promise<Keep> {
     async pack(id, name, files) {
       if ((await db.getKey("packs", id)) !== undefined) return;
       const bytes = files.reduce((sum, { blob }) => sum + blob.size, 0);
+      if (bytes > PACK_LIMIT) throw tooLarge(name, bytes);
       try {
         const left = await room();
         if (left !== null && bytes > left) throw noRoom(name, bytes, left);
@@ -589,7 +613,7 @@ export async function openKeep(database = "selora"): Promise<Keep> {
           id,
           name: name.slice(0, 200),
           files: files.map(({ path, blob }) => ({ path, size: blob.size })),
-          blob: new Blob(files.map(({ blob }) => blob)),
+          blob: await joined(files),
         });
         await write(["packs"], (writing) => writing.objectStore("packs").put(entry));
       } catch (error) {
@@ -605,13 +629,15 @@ export async function openKeep(database = "selora"): Promise<Keep> {
           message: "files and bytes do not fit together",
         }),
       );
+      if (!pack) return null;
+      const files: SourceFile[] = [];
       let at = 0;
-      return (
-        pack?.files.map(({ path, size }) => {
-          at += size;
-          return { path, blob: pack.blob.slice(at - size, at) };
-        }) ?? null
-      );
+      for (const [i, { path, size }] of pack.files.entries()) {
+        files.push({ path, blob: pack.blob.slice(at, at + size) });
+        at += size;
+        if (i % JOINED_AT_ONCE === JOINED_AT_ONCE - 1) await nextTurn();
+      }
+      return files;
     },
 
     sitting: () => read("sitting", "now", sittingSchema),
