@@ -128,8 +128,9 @@ export async function gather(
 
 /** The first file of each path, sorted by path. */
 function onePerPath(files: FoundFile[], issues: DataIssue[]): FoundFile[] {
-  // Stable, so that the first of each path stays the first.
-  const sorted = files.sort((a, b) => compare(a.path, b.path));
+  // Most come sorted. The sort is stable, so that the first of each path stays the first.
+  const inOrder = files.every(({ path }, i) => i === 0 || (files[i - 1] as FoundFile).path <= path);
+  const sorted = inOrder ? files : files.sort((a, b) => compare(a.path, b.path));
   const twice = sorted.filter((file, i) => file.path === sorted[i - 1]?.path).map(({ path }) => path);
   const found = sorted.filter((file, i) => file.path !== sorted[i - 1]?.path);
   if (twice.length > 0) {
@@ -150,26 +151,15 @@ function onePerPath(files: FoundFile[], issues: DataIssue[]): FoundFile[] {
   return found;
 }
 
+/** What is the same in any case and form: nearly all names are, and are not made anew. */
+const PLAIN = /^[ -@[-~]*$/;
+const folded = ({ path }: FoundFile) => (PLAIN.test(path) ? path : path.normalize("NFC").toLowerCase());
+
 /** Files whose names a computer that knows no case would take for one, a group after the other. */
 function differingInCase(found: readonly FoundFile[]): FoundFile[] {
-  const fold = (file: FoundFile) => file.path.normalize("NFC").toLowerCase();
-  // A number for each of 200,000 names instead of the folded name; where numbers meet, the names are compared.
-  const seen = new Set<number>();
-  const met = new Set<number>();
-  for (const file of found) {
-    const hash = hashOf(fold(file));
-    if (seen.has(hash)) met.add(hash);
-    else seen.add(hash);
-  }
-  const suspects = found.filter((file) => met.size > 0 && met.has(hashOf(fold(file))));
-  return [...groupBy(suspects, fold).values()].filter((group) => group.length > 1).flat();
-}
-
-/** 32 bits of a text (FNV-1a over its code units). */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash;
+  // Nearly always there is none, and a group for each of 200,000 files would take their memory once more.
+  if (new Set(found.map(folded)).size === found.length) return [];
+  return [...groupBy(found, folded).values()].filter((group) => group.length > 1).flat();
 }
 
 /** Bytes of a file's middle that are looked at: heads and tails of images from one camera or tool are all alike. */

@@ -3,6 +3,7 @@
 import { Failure } from "../failure.ts";
 import { type FileKind, fileKind, KIND_BYTES, kindName } from "../file_kind.ts";
 import type { SourceFile } from "../source_file.ts";
+import { nextTurn } from "../turn.ts";
 import {
   blobSource,
   memorySource,
@@ -47,6 +48,8 @@ export interface ZipListing {
 /** Zips up to this size are held in memory while their pictures are read. */
 const IN_MEMORY_BYTES = 16 * 1024 * 1024;
 const MAX_ENTRIES = 200_000;
+/** Entries that are listed between two turns of others. */
+const TURN_EVERY = 10_000;
 /** Images hardly shrink in a zip, blank bitmaps excepted; an archive that grows this much as a whole is an attack. */
 const MAX_RATIO = 200;
 /** Below this many bytes in all, no ratio is suspicious. */
@@ -107,6 +110,7 @@ export async function openZip(file: SourceFile, encoding?: string): Promise<ZipL
   const unread = new Map<string, string[]>();
   let total = 0;
   for (let i = 0; i < directory.count; i++) {
+    if (i % TURN_EVERY === 0) await nextTurn();
     const entry = directory.entry(i);
     const { text, backslash } = nameOf(entry);
     const safe = safePath(text, backslash);
