@@ -517,3 +517,44 @@ test("the corrupted set is one, and goes with the target it is made of", async (
   await store.removeData(store.getState().data[0]?.id ?? "");
   expect(names()).toEqual([["sketches", undefined]]);
 });
+
+test("a drop is shown while its folders are looked through, and its Cancel ends that alone", async () => {
+  const stop = vi.fn(async () => {});
+  const { store } = setUp({ stop });
+  await store.loadData("ood", "there", files("a.png"), 0);
+  const { data } = store.getState();
+  const search = (onFound: (count: number) => void, signal: AbortSignal) =>
+    new Promise<never>((_, reject) => {
+      onFound(3);
+      const gone = new Failure({ code: "cancelled", what: "It was cancelled.", remedy: "" });
+      signal.addEventListener("abort", () => reject(gone));
+    });
+  const found = store.find("target", { name: "many", search });
+  const [shown] = store.getState().reading;
+  expect(shown).toMatchObject({ what: "target", name: "many", found: 0 });
+  await store.stopReading(shown?.id ?? 0);
+  expect(await found).toBeNull();
+  expect(stop).not.toHaveBeenCalled();
+  const after = store.getState();
+  expect(after.reading).toEqual([]);
+  expect(after.failures).toEqual([]);
+  expect(after.data).toBe(data);
+});
+
+test("what could not be opened in a drop is told, and the rest is there", async () => {
+  const { store } = setUp();
+  const search = async () => ({ files: files("many/a.png"), lost: ["many/b.png"] });
+  expect(await store.find("target", { name: "many", search })).toHaveLength(1);
+  expect(store.getState().notices).toEqual([
+    "1 file or folder of many could not be opened, the first many/b.png; the rest is read.",
+  ]);
+});
+
+test("a set of which more is told later is replaced where it stands", async () => {
+  const { store, emit, flush } = setUp();
+  await store.loadData("target", "many", files("a.png"), 0);
+  const report = store.getState().data[0] as DataReport;
+  emit({ kind: "data", report: { ...report, count: 1 } });
+  flush();
+  expect(store.getState().data.map(({ count }) => count)).toEqual([1]);
+});
