@@ -42,11 +42,12 @@ const slowness = (page: Page): Promise<number> =>
     const part = () => {
       const began = performance.now();
       let sum = 0;
-      for (let i = 0; i < 400_000; i++) sum += Math.sqrt(i ^ sum);
-      return performance.now() - began + sum * 0;
+      for (let i = 0; i < 1_000_000; i++) sum = (Math.imul(sum, 31) + i) | 0;
+      // The sum is used, so that it has to be made.
+      return performance.now() - began + (sum === 1 ? 1e-9 : 0);
     };
     const times = Array.from({ length: 200 }, part);
-    const quick = times.toSorted((a, b) => a - b)[10] as number;
+    const quick = times.toSorted((a, b) => a - b)[10] || 0.1;
     return Math.max(1, times.reduce((total, one) => total + one, 0) / times.length / quick);
   });
 

@@ -1,12 +1,11 @@
 // Copies of one image: in two classes, in two splits.
-import { nextTurn } from "../turn.ts";
 import { compare, concurrently, groupBy } from "./collections.ts";
 import { are, issue, list, plural } from "./issues.ts";
 import type { DataIssue, ImageItem } from "./types.ts";
 import type { FoundFile } from "./zip.ts";
 
-/** Pieces of files that are read as one: each read asks another process, in a browser for a millisecond. */
-const READ_AS_ONE = 100;
+/** Most files, and bytes of them, that are read as one: each read asks another process, in a browser for a millisecond. */
+const READ_AS_ONE = { files: 100, bytes: 1024 * 1024 };
 
 /**
  * Groups of byte-identical files, as indices, each with two members or more. Only files that share size and
@@ -63,39 +62,56 @@ async function fingerprints(
   tell: (done: number, total: number) => void,
 ): Promise<string[]> {
   const marks = new Array<string>(indices.length);
-  const starts = Array.from({ length: Math.ceil(indices.length / READ_AS_ONE) }, (_, i) => i * READ_AS_ONE);
-  let done = 0;
-  await concurrently(starts, async (from) => {
-    tell(done, indices.length);
-    const pieces: { n: number; piece: Blob }[] = [];
-    const to = Math.min(from + READ_AS_ONE, indices.length);
-    for (let n = from; n < to; n++) {
-      const mark = (files[indices[n] as number] as FoundFile).fingerprint();
-      if (typeof mark === "string") marks[n] = mark;
-      else pieces.push({ n, piece: mark });
+  const batches: Piece[][] = [];
+  let bytes = 0;
+  for (const [n, i] of indices.entries()) {
+    const mark = (files[i] as FoundFile).fingerprint();
+    if (typeof mark === "string") {
+      marks[n] = mark;
+      continue;
     }
-    if (pieces.length > 0) for (const { n, text } of await textsOf(pieces)) marks[n] = text;
-    else await nextTurn();
-    done += to - from;
+    const last = batches.at(-1);
+    bytes += mark.size;
+    if (last && last.length < READ_AS_ONE.files && bytes <= READ_AS_ONE.bytes) last.push({ n, piece: mark });
+    else {
+      batches.push([{ n, piece: mark }]);
+      bytes = mark.size;
+    }
+  }
+  let done = 0;
+  await concurrently(batches, async (batch) => {
+    tell(done, indices.length);
+    for (const { n, text } of await textsOf(batch)) marks[n] = text;
+    done += batch.length;
   });
   return marks;
 }
 
-async function textsOf(
-  pieces: readonly { n: number; piece: Blob }[],
-): Promise<{ n: number; text: string }[]> {
+/** What is read of the n-th file that is asked about. */
+interface Piece {
+  n: number;
+  piece: Blob;
+}
+
+/** A few bytes as they are, more as their hash. */
+async function textOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return String(bytes.length <= 64 ? bytes : new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+}
+
+async function textsOf(pieces: readonly Piece[]): Promise<{ n: number; text: string }[]> {
   try {
     const all = new Uint8Array(await new Blob(pieces.map(({ piece }) => piece)).arrayBuffer());
     let at = 0;
-    return pieces.map(({ n, piece: { size } }) => {
+    const each = pieces.map(({ n, piece: { size } }) => {
       at += size;
-      return { n, text: String(all.subarray(at - size, at)) };
+      return { n, bytes: all.subarray(at - size, at) };
     });
+    return await Promise.all(each.map(async ({ n, bytes }) => ({ n, text: await textOf(bytes) })));
   } catch {
     // One that cannot be read spoils the whole: by themselves, then. It equals nothing, and is named when it is decoded.
     return concurrently(pieces, async ({ n, piece }) => {
       const text = await piece.arrayBuffer().then(
-        (read) => String(new Uint8Array(read)),
+        (read) => textOf(new Uint8Array(read)),
         () => `unreadable ${n}`,
       );
       return { n, text };

@@ -40,23 +40,23 @@ test("few files go at once, many in portions, a turn between them, and the call 
   const session = connectSession();
   void session.loadModel(files(3), {});
   expect(words()).toEqual(["loadModel"]);
-  void session.loadData("target", "many", files(601), 0);
+  void session.loadData("target", "many", files(251), 0);
   await Promise.resolve();
   expect(sent.length).toBeLessThanOrEqual(2);
   await turns(9);
-  expect(words()).toEqual(["loadModel", "2: 250", "2: 250", "2: 101", "loadData"]);
+  expect(words()).toEqual(["loadModel", "2: 100", "2: 100", "2: 51", "loadData"]);
   const there = sent.flatMap((one) => ("files" in one ? (one.files ?? []) : []));
-  expect(there.map(({ path }) => path)).toEqual(files(601).map(({ path }) => path));
+  expect(there.map(({ path }) => path)).toEqual(files(251).map(({ path }) => path));
   expect((sent.at(-1) as Request).args).toEqual(["target", "many", [], 0]);
 });
 
 test("calls keep their order behind one that is crossing; what must not wait goes ahead", async () => {
   const session = connectSession();
-  void session.loadData("target", "many", files(600), 0);
+  void session.loadData("target", "many", files(250), 0);
   void session.removeData("set-1");
   void session.pause();
   await turns(9);
-  expect(words()).toEqual(["pause", "1: 250", "1: 250", "1: 100", "loadData", "removeData"]);
+  expect(words()).toEqual(["pause", "1: 100", "1: 100", "1: 50", "loadData", "removeData"]);
 });
 
 test("a stop ends the call whose files are crossing, and the ones behind it go on", async () => {
@@ -74,7 +74,7 @@ test("a stop ends the call whose files are crossing, and the ones behind it go o
 test("a stop that is meant for the job before leaves what is crossing alone", async () => {
   const session = connectSession();
   const first = session.loadModel(files(2), {});
-  void session.loadData("target", "many", files(1000), 0);
+  void session.loadData("target", "many", files(400), 0);
   await turns(1);
   void session.stop();
   answer(1);

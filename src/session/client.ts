@@ -6,7 +6,7 @@ import type { Answer, Method, Portion, Request } from "./messages.ts";
 import type { Session, SessionEvent, SourceFile } from "./protocol.ts";
 
 /** Files that cross the border at once: handing over 50,000 in one message takes seconds, in which a page is dead. */
-const PORTION = 250;
+const PORTION = 100;
 /** What is asked while files are still crossing for an earlier call, and must not wait for them. */
 const AT_ONCE = new Set<Method>(["pause", "resume", "stop", "saveRun", "image", "estimateMemory"]);
 

@@ -221,7 +221,7 @@ const tooLarge = (what: string, bytes: number) =>
   });
 
 /** Files that are joined between two turns of the page. */
-const JOINED_AT_ONCE = 500;
+const JOINED_AT_ONCE = 100;
 
 /** The bytes of all files one after the other. */
 async function joined(files: readonly SourceFile[]): Promise<Blob> {
