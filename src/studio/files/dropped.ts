@@ -2,6 +2,7 @@
 // is a path and a Blob, and fifty thousand of them are a list, found folder by folder while the page stays awake.
 import { Failure } from "../../failure.ts";
 import type { SourceFile } from "../../session/protocol.ts";
+import { nextTurn } from "../../turn.ts";
 
 /** Path inside the drop: no leading `/` or `./`. */
 const tidyPath = (path: string) => path.replace(/^(\.?\/)+/, "");
@@ -15,6 +16,8 @@ const toSource = (file: File): SourceFile => ({
 const SYSTEM_FILES = new Set([".DS_Store", "Thumbs.db"]);
 /** Folders and files that are opened at a time; each is a question to another process. */
 const AT_ONCE = 64;
+/** Milliseconds after which the page has its turn. */
+const TURN_EVERY = 30;
 
 /** What was dropped, its folders not yet looked into. */
 export interface Dropped {
@@ -60,7 +63,14 @@ function walk(
   const waiting: FileSystemEntry[] = [...folders];
   const lost: string[] = [];
 
+  let since = performance.now();
+
   async function open(entry: FileSystemEntry): Promise<void> {
+    // Chromium may answer within the same task, thousands of times over.
+    if (performance.now() - since > TURN_EVERY) {
+      await nextTurn();
+      since = performance.now();
+    }
     try {
       if (entry.isDirectory) {
         for (const inner of await entriesOf(entry as FileSystemDirectoryEntry, signal))
