@@ -14,6 +14,7 @@ import { EntryCache } from "../../training/batches.ts";
 import { createAdamW } from "../../training/optimiser.ts";
 import { type HeadVariables, type StepPhase, trainStep } from "../../training/step.ts";
 import type { TrainingRecipe } from "../../training/types.ts";
+import { atOnce } from "../../turn.ts";
 import { backward } from "../../vit/backward.ts";
 import { linearClassifier } from "../../vit/classifier.ts";
 import { forward } from "../../vit/forward.ts";
@@ -159,7 +160,7 @@ async function createStep(weights: VitWeights, { mode, batch }: Task): Promise<M
     // As the trainer does: what enters the lowest layer that learns is computed once.
     if (lowest && EntryCache.pays(weights, lowest.layer, batch)) {
       cache = new EntryCache(weights, lowest.layer);
-      cache.fill(images, pixels);
+      atOnce(cache.fill(images, pixels));
     }
   }
   adaptation.restore(snapshot);
