@@ -92,6 +92,10 @@ async function runOnce(
       onFrame: (frame) => frames.push(frame),
       onReport: (report) => reports.push(report),
       between: async (step) => {
+        // A reading on its way back holds a few, for as long as the device takes.
+        const due = 1 + Math.floor(step / 2);
+        while (!from && !extra.hooks && frames.length < due)
+          await new Promise((resolve) => setTimeout(resolve));
         tensors.push(tf.memory().numTensors);
         return step >= until ? "stop" : "go";
       },

@@ -49,7 +49,8 @@ worker.addEventListener("activate", (event) => {
     // The version before stays: another tab may still show it, and ask for parts of it.
     const old = ours.filter((name) => name !== CACHE).slice(0, -1);
     await Promise.all(old.map((name) => caches.delete(name)));
-    await worker.clients.claim();
+    // Not waited for: Firefox does not finish it while threads of the page sleep, and would answer nothing until then.
+    void worker.clients.claim();
   };
   event.waitUntil(begin());
 });
