@@ -20,6 +20,9 @@ const runs = [
   ...(most >= 2000 ? others.map((method) => [method, "webgpu", most / 10] as const) : []),
 ];
 
+/** Steps between two readings. */
+const EVERY = 5;
+
 it.each(runs)(
   `%s on %s allocates nothing more after its ${SETTLED}th of %i steps, nor once its gates stand still`,
   {
@@ -31,6 +34,7 @@ it.each(runs)(
     const weights = await randomNetwork({ layers: 1, hiddenSize: 16, mlpSize: 32, imageSize: 8 });
     const memory: { tensors: number; bytes: number; allocated: number }[] = [];
     const reports: TrainingReport[] = [];
+    let frames = 0;
     const trainer = createTrainer({
       weights,
       recipe: {
@@ -58,9 +62,15 @@ it.each(runs)(
         pixels: async (indices) => new Uint8Array(indices.length * 8 * 8 * 3).fill(90),
       },
       head: { weight: new Float32Array(2 * 16), bias: new Float32Array(2), classes: 2 },
+      reportEvery: EVERY,
       hooks: {
         onReport: (report) => reports.push(report),
-        between: async () => {
+        onFrame: () => {
+          frames += 1;
+        },
+        between: async (step) => {
+          // A reading on its way back holds a few, for as long as the device takes.
+          while (frames < 1 + Math.floor(step / EVERY)) await new Promise((resolve) => setTimeout(resolve));
           const { numTensors, numBytes } = tf.memory();
           memory.push({ tensors: numTensors, bytes: numBytes, allocated: allocatedBytes() });
           return "go";
@@ -70,7 +80,7 @@ it.each(runs)(
     expect(trainer.steps).toBe(steps);
     await trainer.run();
     expect(reports.at(-1)?.step).toBe(steps);
-    // A report on its way back holds a tensor or two for a step more or less; what adds up raises the least of them, too.
+    // Buffers wait for a step more or less until they are free again; what adds up raises the least of them, too.
     for (const what of ["tensors", "bytes", "allocated"] as const)
       for (const from of [0, steps / 2]) {
         const least = (begin: number, end: number) =>
