@@ -136,12 +136,12 @@ test("bad files are answered with a sentence, and nothing loaded is lost", async
     [
       "endless",
       { "model.safetensors": Buffer.concat([Buffer.alloc(8, 0xff), weights.subarray(8)]) },
-      ["endless/model.safetensors", "its header lies"],
+      ["endless/model.safetensors", "its header should be longer than the 25000000 bytes"],
     ],
     [
       "swin",
       { "config.json": JSON.stringify({ ...config, model_type: "swin" }) },
-      ["swin/config.json", 'of type "swin"', "Choose a Vision Transformer"],
+      ["swin/config.json", "This is Swin", "Choose a Vision Transformer"],
     ],
     [
       "missing",
@@ -173,7 +173,7 @@ test("bad files are answered with a sentence, and nothing loaded is lost", async
   writeFileSync(join(notes, "read me.txt"), "No pictures here, only words.");
   const targets: [name: string, folder: string, words: (string | RegExp)[]][] = [
     ["an empty folder", emptyFolder("empty"), ["The folder is empty.", "one folder of PNG"]],
-    ["only a text file", notes, ["notes", "None of the 1 file is an image"]],
+    ["only a text file", notes, ["notes", "The one file is no image that can be read."]],
     ["one class", cats, ["cats", /class/, /two|second|another/i]],
   ];
   for (const [name, folder, words] of targets) {
@@ -244,7 +244,8 @@ test("bad files are answered with a sentence, and nothing loaded is lost", async
     writeFileSync(join(folder, "train", "vehicle", "cut.png"), cut.subarray(0, cut.length - 30));
     await drop(page, dropZone(page, "Target images"), [folder]);
     const set = region(page, "mixed");
-    await expect(set).toContainText("2 images cannot be read and are left out.");
+    await expect(set).toContainText("1 file is called an image and is a JSON file; left out.");
+    await expect(set).toContainText("1 image cannot be read and is left out");
     await expect(set).toContainText("mixed/train/animal/broken.png");
     await expect(set).toContainText("mixed/train/vehicle/cut.png");
     await expect(region(page, "Run")).toContainText("Ready");
