@@ -128,7 +128,8 @@ test("names in a zip that do not say their encoding are read, can be read otherw
   const select = set.getByRole("combobox", { name: "Names in signs are read as" });
   await expect(select).toHaveValue("shift_jis");
   await select.selectOption("ibm866");
-  await expect(set).toContainText("2 classes (Ч\\Т");
+  // A zip made on DOS, where a backslash is a separator: what stands before it is the class.
+  await expect(set).toContainText("2 classes (Х, Ч)");
   await expect(set).toContainText("DOS 866 (Cyrillic)");
 
   await page.waitForTimeout(1_000);
