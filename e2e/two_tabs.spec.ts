@@ -47,11 +47,11 @@ test("one tab trains; the other watches, follows the list of runs, and takes ove
   });
 
   await test.step("it shows the run of the first as it goes", async () => {
-    await setNumber(first, "Epochs", 150);
+    await setNumber(first, "Epochs", 1000);
     await setNumber(first, "Batch", 2);
     await first.getByRole("button", { name: "Run again" }).click();
     const watched = region(second, "Selective LoRA");
-    await expect(watched).toContainText(/step [\d,]+ of 900/, { timeout: 120_000 });
+    await expect(watched).toContainText(/step [\d,]+ of 6,?000/, { timeout: 120_000 });
     await expect(watched.getByRole("row", { name: /few/ })).toContainText("%");
     await pressAtStep(first, "Pause", 20);
     await expect(watched).toContainText("Paused");
@@ -61,13 +61,15 @@ test("one tab trains; the other watches, follows the list of runs, and takes ove
 
   await test.step("it takes over, and the first is the one that watches", async () => {
     await elsewhere(second).getByRole("button", { name: "Take over here" }).click();
-    await expect(region(second, "Unfinished run")).toContainText(/You were at step \d+ of 900/, {
+    await expect(region(second, "Unfinished run")).toContainText(/You were at step [\d,]+ of 6,?000/, {
       timeout: 60_000,
     });
     await expect(region(second, "few")).toContainText("4 to validate, 8 to test");
     await expect(elsewhere(first)).toBeVisible();
     await region(second, "Unfinished run").getByRole("button", { name: "Go on" }).click();
-    await expect(region(first, "Selective LoRA")).toContainText(/step [\d,]+ of 900/, { timeout: 120_000 });
+    await expect(region(first, "Selective LoRA")).toContainText(/step [\d,]+ of 6,?000/, {
+      timeout: 120_000,
+    });
     await expect.poll(() => keptSteps(second), { timeout: 60_000 }).toHaveLength(2);
   });
 
@@ -75,7 +77,7 @@ test("one tab trains; the other watches, follows the list of runs, and takes ove
     const cdp = await context.newCDPSession(second);
     // A renderer that crashes never answers the call.
     void cdp.send("Page.crash").catch(() => {});
-    await expect(region(first, "Unfinished run")).toContainText(/You were at step \d+ of 900/, {
+    await expect(region(first, "Unfinished run")).toContainText(/You were at step [\d,]+ of 6,?000/, {
       timeout: 60_000,
     });
     await expect(region(first, "few")).toContainText("4 to validate, 8 to test");
