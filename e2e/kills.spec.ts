@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BrowserContext, chromium, expect, type Page, test } from "@playwright/test";
-import { loadTiny, open, openOnWebGPU, region, setNumber } from "./support.ts";
+import { exported, loadTiny, open, openOnWebGPU, region, setNumber } from "./support.ts";
 
 const kills = Number(process.env.SELORA_KILLS ?? 1);
 /** Epochs of a run of so many seconds that it is kept under way, which it is first after three. */
@@ -36,15 +36,6 @@ function killBrowser(profile: string): void {
       // It has ended meanwhile.
     }
   }
-}
-
-async function exported(page: Page): Promise<Buffer> {
-  const panel = region(page, "Export");
-  await panel.getByRole("button", { name: "Export merged weights" }).click();
-  const button = panel.getByRole("button", { name: "Download model.safetensors" });
-  await expect(button).toBeVisible({ timeout: 120_000 });
-  const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
-  return readFileSync(await download.path());
 }
 
 const ended = (page: Page) => page.getByRole("button", { name: "Run again" });

@@ -1,9 +1,9 @@
 // A person closes the page in the middle of a run: what was loaded is there again, the run goes on where it stood and
 // gives the very file that an unbroken run gives; a run that had ended comes back as it was. A second tab says that it
 // is the second, and one button forgets it all.
-import { readFileSync } from "node:fs";
 import { expect, type Page, test } from "@playwright/test";
 import {
+  exported,
   keptSteps,
   loadTiny,
   open,
@@ -14,15 +14,6 @@ import {
   scoresOf,
   setNumber,
 } from "./support.ts";
-
-async function exported(page: Page): Promise<Buffer> {
-  const panel = region(page, "Export");
-  await panel.getByRole("button", { name: "Export merged weights" }).click();
-  const button = panel.getByRole("button", { name: "Download model.safetensors" });
-  await expect(button).toBeVisible({ timeout: 120_000 });
-  const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
-  return readFileSync(await download.path());
-}
 
 const ended = (page: Page) =>
   expect(page.getByRole("button", { name: "Run again" })).toBeVisible({ timeout: 200_000 });

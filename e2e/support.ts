@@ -94,6 +94,16 @@ export async function openOnWebGPU(page: Page): Promise<void> {
   await page.keyboard.press("Escape");
 }
 
+/** Exports the run on the page: the bytes of its weights. */
+export async function exported(page: Page): Promise<Buffer> {
+  const panel = region(page, "Export");
+  await panel.getByRole("button", { name: "Export merged weights" }).click();
+  const button = panel.getByRole("button", { name: "Download model.safetensors" });
+  await expect(button).toBeVisible({ timeout: 120_000 });
+  const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
+  return readFileSync(await download.path());
+}
+
 /** Sets a number of the recipe, as the keyboard does. */
 export async function setNumber(page: Page, label: string, value: number): Promise<void> {
   const field = page.getByRole("textbox", { name: label, exact: true });

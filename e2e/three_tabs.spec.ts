@@ -1,22 +1,12 @@
 // Three tabs: one has the table, two watch. When the first is killed, one of the others has it and the third still watches;
 // when that closes, the last has it, and the run ends there with the file of a run in one tab.
-import { readFileSync } from "node:fs";
 import { expect, type Page, test } from "@playwright/test";
-import { keptSteps, loadTiny, open, pressAtStep, region, runStrip, setNumber } from "./support.ts";
+import { exported, keptSteps, loadTiny, open, pressAtStep, region, runStrip, setNumber } from "./support.ts";
 
 const elsewhere = (page: Page) => region(page, "Selora is open in another tab");
 const unfinished = (page: Page) => region(page, "Unfinished run");
 const ended = (page: Page) =>
   expect(page.getByRole("button", { name: "Run again" })).toBeVisible({ timeout: 200_000 });
-
-async function exported(page: Page): Promise<Buffer> {
-  const panel = region(page, "Export");
-  await panel.getByRole("button", { name: "Export merged weights" }).click();
-  const button = panel.getByRole("button", { name: "Download model.safetensors" });
-  await expect(button).toBeVisible({ timeout: 120_000 });
-  const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
-  return readFileSync(await download.path());
-}
 
 /** Waits until one of the pages has the table and its run; that one, and those that watch. */
 async function heir(pages: Page[]): Promise<{ one: Page; others: Page[] }> {
