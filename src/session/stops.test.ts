@@ -1,6 +1,6 @@
-// A stop is heard within half a second, wherever it comes in a run, in what is measured of it, or in its export: each is walked through on
-// a network whose batches take seconds on a CPU, stopped from outside in the middle, and the longest time that nobody else had a turn is
-// measured. What was loaded, and the run before, stay as they were.
+// A stop is heard within half a second, wherever it comes in a run, in what is measured of it, or in its export: each is
+// walked through on a network whose batches take seconds on a CPU, stopped from outside in the middle, and the longest time
+// that nobody else had a turn is measured. What was loaded, and the run before, stay as they were.
 import { beforeAll, describe, expect, test } from "vitest";
 import { writeSafetensors } from "../checkpoint/safetensors.ts";
 import { Failure } from "../failure.ts";

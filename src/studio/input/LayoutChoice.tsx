@@ -26,7 +26,9 @@ export function LayoutChoice(props: LayoutChoiceProps) {
   const [withOthers, setWithOthers] = useState(true);
   const reading = readings[at] as LayoutReading;
   const { domains } = reading;
-  const taken = domains.find((one) => one === domain) ?? domains[0];
+  // A folder that is called as the place it was dropped on is likely meant for it.
+  const usual = domains.find((one) => one.toLowerCase() === role) ?? domains[0];
+  const taken = domains.find((one) => one === domain) ?? usual;
   const others = role === "target" && withOthers ? domains.filter((one) => one !== taken) : [];
 
   return (
