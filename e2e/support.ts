@@ -63,11 +63,22 @@ export const emptyFolder = (name: string): string => {
   return path;
 };
 
+/** Where a place is once it stays there: a panel above it may still be growing, and a hand would wait, too. */
+async function restingBox(place: Locator) {
+  let last = await place.boundingBox();
+  for (;;) {
+    await place.page().waitForTimeout(60);
+    const box = await place.boundingBox();
+    if (!box) throw new Error("there is no place to drop on");
+    if (last && box.x === last.x && box.y === last.y && box.height === last.height) return box;
+    last = box;
+  }
+}
+
 /** Drops files or folders of this machine on a place, as the mouse does. */
 export async function drop(page: Page, place: Locator, paths: string[]): Promise<void> {
   await place.scrollIntoViewIfNeeded();
-  const box = await place.boundingBox();
-  if (!box) throw new Error("there is no place to drop on");
+  const box = await restingBox(place);
   const cdp = await page.context().newCDPSession(page);
   const x = box.x + box.width / 2;
   const y = box.y + box.height / 2;

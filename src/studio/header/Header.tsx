@@ -31,7 +31,6 @@ interface HeaderProps {
 export function Header({ benchmark, elsewhere, onBenchmark, runs, onRuns }: HeaderProps) {
   const kept = useRuns((state) => state.runs.filter(({ id }) => !state.unstored.has(id)).length);
   const empty = useSession(({ model, data }) => model === null && data.length === 0);
-  const run = useSession((state) => state.run);
   // The engine's script comes before what serves the page offline.
   const engine = useSession((state) => state.device !== null);
   return (
@@ -44,13 +43,7 @@ export function Header({ benchmark, elsewhere, onBenchmark, runs, onRuns }: Head
         </div>
       </div>
       <div className="topbar-scores">
-        <Scoreboard
-          before={run.before}
-          current={run.current ?? run.result?.after ?? null}
-          openCount={countOpen(openGates(run))}
-          gateCount={run.gates.length || null}
-          points={run.points}
-        />
+        <Scores />
       </div>
       <div className="topbar-actions">
         {engine && (
@@ -96,6 +89,20 @@ export function Header({ benchmark, elsewhere, onBenchmark, runs, onRuns }: Head
         <ThemeSwitch />
       </div>
     </header>
+  );
+}
+
+/** Apart from the rest, which does not change with every step. */
+function Scores() {
+  const run = useSession((state) => state.run);
+  return (
+    <Scoreboard
+      before={run.before}
+      current={run.current ?? run.result?.after ?? null}
+      openCount={countOpen(openGates(run))}
+      gateCount={run.gates.length || null}
+      points={run.points}
+    />
   );
 }
 

@@ -208,18 +208,9 @@ function RunStatus({ lacking }: { lacking: string | null }) {
 }
 
 function RunFigures() {
-  const { session } = useStudio();
-  const recipe = useRecipe((state) => state.recipe);
   const running = useSession((state) => state.running);
   const step = useSession((state) => state.run.steps.at(-1) ?? null);
   const secondsLeft = useSession((state) => state.progress?.secondsLeft ?? null);
-  const memory = useSession((state) => state.memory);
-  const model = useSession((state) => state.model);
-  const [settled] = useDebouncedValue(recipe, 250);
-
-  useEffect(() => {
-    if (model !== null && !running) void session.estimateMemory(settled);
-  }, [session, settled, model, running]);
 
   const ofThisRun = running ? (secondsLeft ?? step?.secondsLeft ?? null) : null;
   const left = useRunner((state) => rowSecondsLeft(state, ofThisRun)) ?? ofThisRun;
@@ -233,28 +224,46 @@ function RunFigures() {
         <span className="label">left</span>
         <span className="value">{left === null ? "–" : formatDuration(left)}</span>
       </div>
-      <Popover position="bottom-end" disabled={memory === null}>
-        <Popover.Target>
-          <UnstyledButton
-            className="figure"
-            aria-label={`Memory needed: ${memory ? formatBytes(memory.bytes) : "not known yet"}`}
-          >
-            <span className="label">memory</span>
-            <span className="value">{memory ? formatBytes(memory.bytes) : "–"}</span>
-          </UnstyledButton>
-        </Popover.Target>
-        <Popover.Dropdown>
-          <p style={{ marginBottom: 6 }}>What a run with this recipe is estimated to hold:</p>
-          <dl className="facts">
-            {memory?.parts.map((part) => (
-              <div key={part.label} className="contents">
-                <dt>{part.label}</dt>
-                <dd>{formatBytes(part.bytes)}</dd>
-              </div>
-            ))}
-          </dl>
-        </Popover.Dropdown>
-      </Popover>
+      <MemoryFigure />
     </div>
+  );
+}
+
+/** Apart from the figures beside it, which change with every step. */
+function MemoryFigure() {
+  const { session } = useStudio();
+  const recipe = useRecipe((state) => state.recipe);
+  const running = useSession((state) => state.running);
+  const memory = useSession((state) => state.memory);
+  const model = useSession((state) => state.model);
+  const [settled] = useDebouncedValue(recipe, 250);
+
+  useEffect(() => {
+    if (model !== null && !running) void session.estimateMemory(settled);
+  }, [session, settled, model, running]);
+
+  return (
+    <Popover position="bottom-end" disabled={memory === null}>
+      <Popover.Target>
+        <UnstyledButton
+          className="figure"
+          aria-label={`Memory needed: ${memory ? formatBytes(memory.bytes) : "not known yet"}`}
+        >
+          <span className="label">memory</span>
+          <span className="value">{memory ? formatBytes(memory.bytes) : "–"}</span>
+        </UnstyledButton>
+      </Popover.Target>
+      <Popover.Dropdown>
+        <p style={{ marginBottom: 6 }}>What a run with this recipe is estimated to hold:</p>
+        <dl className="facts">
+          {memory?.parts.map((part) => (
+            <div key={part.label} className="contents">
+              <dt>{part.label}</dt>
+              <dd>{formatBytes(part.bytes)}</dd>
+            </div>
+          ))}
+        </dl>
+      </Popover.Dropdown>
+    </Popover>
   );
 }

@@ -1,6 +1,5 @@
 // Accuracy, loss, open blocks, and where a run keeps near what the model was the distance from that, over the steps: charts under one crosshair and on the timeline's scale.
 import { Button } from "@mantine/core";
-import { useThrottledValue } from "@mantine/hooks";
 import { memo, type ReactNode, useMemo } from "react";
 import {
   CartesianGrid,
@@ -28,9 +27,6 @@ const POINTS = 300;
 
 const HEIGHTS = { accuracy: 168, loss: 112, keep: 96, open: 112 };
 
-/** The charts are redrawn this often at most: they cost more than the heatmap and say less per second. */
-const REDRAW_MS = 1000;
-
 export interface CurvesProps {
   steps: StepReport[];
   points: AccuracyPoint[];
@@ -44,8 +40,6 @@ export interface CurvesProps {
 
 export const Curves = memo(function Curves(props: CurvesProps) {
   const { steps, points } = props;
-  const slowSteps = useThrottledValue(steps, REDRAW_MS);
-  const slowPoints = useThrottledValue(points, REDRAW_MS);
   const last = steps.at(-1);
   return (
     <Panel
@@ -65,7 +59,7 @@ export const Curves = memo(function Curves(props: CurvesProps) {
         </div>
       }
     >
-      <Charts {...props} steps={slowSteps} points={slowPoints} />
+      <Charts {...props} />
     </Panel>
   );
 });
