@@ -199,10 +199,10 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
     }
   }
 
-  async function openDevice(wanted: BackendChoice): Promise<Backend> {
+  async function openDevice(wanted: BackendChoice, oneThread = false): Promise<Backend> {
     await gone?.close();
     gone = null;
-    const opened = await openBackend(wanted);
+    const opened = await openBackend(wanted, oneThread);
     choice = wanted;
     lost = null;
     opened.lost?.then((reason) => {
@@ -430,13 +430,13 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
   }
 
   return {
-    open: (wanted: BackendChoice) =>
+    open: (wanted: BackendChoice, oneThread?: boolean) =>
       exclusive("loading", async () => {
         // Tensors belong to the backend they were made on: everything on the old one is made anew when needed. Another
         // GPU device takes the old one's place in tfjs, which then finds nothing that was on it to dispose of.
         const had = run;
         if (backend?.name === "webgpu" && wanted !== "wasm") letGo();
-        const opened = await openDevice(wanted).catch((error: unknown) => {
+        const opened = await openDevice(wanted, oneThread).catch((error: unknown) => {
           if (had && !run) runLost = Failure.from(error);
           throw error;
         });

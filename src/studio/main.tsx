@@ -6,11 +6,13 @@ import { MantineProvider } from "@mantine/core";
 import { Notifications } from "@mantine/notifications";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { config } from "zod";
 import { Failure } from "../failure.ts";
 import { connectSession } from "../session/client.ts";
 import { openKeep } from "../session/keep.ts";
 import { connectLibrary } from "../session/library_client.ts";
 import { App } from "./App.tsx";
+import { ONE_THREAD } from "./header/slow_start.ts";
 import { createLibraryStore } from "./state/library_store.ts";
 import { browserAddress, createRecipeStore } from "./state/recipe_store.ts";
 import { createRunner } from "./state/runner.ts";
@@ -21,7 +23,10 @@ import { StudioContext } from "./state/studio.ts";
 import { createTabs, openChannel } from "./state/tabs.ts";
 import { cssVariables, theme } from "./theme.ts";
 
-const session = createSessionStore(connectSession());
+// The page's policy forbids code made of strings, and zod would try, which some browsers report as a breach.
+config({ jitless: true });
+
+const session = createSessionStore(connectSession(location.hash === ONE_THREAD));
 const recipe = createRecipeStore(browserAddress);
 const library = createLibraryStore(connectLibrary());
 const kept = openKeep();
