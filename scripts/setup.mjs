@@ -52,6 +52,42 @@ export function renderDemo() {
   must("Drawing the demo's pictures", "The message above says why.", process.execPath, ["demo/render.mjs"]);
 }
 
+/** Engines that journeys are made in beside Chromium's: what is looked for, and what brings it on Debian. */
+const others = [
+  { name: "Firefox", variable: "SELORA_FIREFOX", path: "/usr/bin/firefox-esr", packages: ["firefox-esr"] },
+  {
+    name: "WebKit",
+    variable: "SELORA_WEBKIT",
+    path: "/usr/bin/WebKitWebDriver",
+    // It has no mode without a screen.
+    packages: ["webkit2gtk-driver", "xvfb"],
+  },
+];
+
+/**
+ * Installs Firefox and WebKit where they are missing and Debian's packages can be had.
+ * @returns names of those that are not here
+ */
+export function ensureOtherEngines() {
+  const missing = () => others.filter(({ variable, path }) => !existsSync(process.env[variable] || path));
+  const wanted = missing();
+  if (wanted.length > 0 && existsSync("/etc/debian_version") && process.getuid?.() === 0) {
+    console.log(`Installing ${wanted.map(({ name }) => name).join(" and ")} ...`);
+    run("apt-get", ["update", "-q"]);
+    // One after the other: where one cannot be had, the other can.
+    for (const { packages } of wanted)
+      run("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...packages], {
+        DEBIAN_FRONTEND: "noninteractive",
+      });
+  }
+  return missing().map(({ name, variable, path }) => {
+    console.log(
+      `\nNO ${name.toUpperCase()} HERE: its journeys are not made. It is looked for at ${path}, or where ${variable} says.\n`,
+    );
+    return name;
+  });
+}
+
 /**
  * Finds a Chromium with a software WebGPU device, installing one where there is none.
  * @returns environment for tests: where Chromium is, and its SwiftShader for Dawn in Node

@@ -1,13 +1,23 @@
-// `npm test`: types, lint, unit tests (WASM, and WebGPU through Dawn over SwiftShader) and journeys in Chromium.
+// `npm test`: types, lint, unit tests (WASM, and WebGPU through Dawn over SwiftShader) and journeys in Chromium, some of
+// them in Firefox and WebKit too.
 // Each of types and lint counts as one test. Closes with one line `N passed, N failed`.
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { ensureChromium, installPackages, renderDemo, root, run, tool } from "./setup.mjs";
+import {
+  ensureChromium,
+  ensureOtherEngines,
+  installPackages,
+  renderDemo,
+  root,
+  run,
+  tool,
+} from "./setup.mjs";
 import { tryPackage } from "./try_package.mjs";
 
 installPackages();
 renderDemo();
 const gpu = await ensureChromium();
+const untried = ensureOtherEngines();
 const results = join(root, ".cache", "test-results");
 rmSync(results, { recursive: true, force: true });
 mkdirSync(results, { recursive: true });
@@ -56,5 +66,7 @@ if (built) {
   });
 }
 
+// A browser that is not there has neither passed nor failed; that it was not tried is said beside the count.
+if (untried.length > 0) console.log(`NOT TRIED, as it is not installed: ${untried.join(", ")}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,180 @@
+// The same journey in three engines: the demo is trained to its end, a block is toggled, the file is taken home and read,
+// a run is left in its middle and gone on with, a folder is given, and the page has nothing to say against any of it.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "@playwright/test";
+import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
+import { bundlePixels, manifest } from "../pixels_bundle.ts";
+import { demoZips, pictureFolder } from "../support.ts";
+import { type Engine, engines } from "./engine.ts";
+import { type Host, PROBLEMS, startHost } from "./host.ts";
+
+const button = (name: string) => ({ selector: "button", name });
+/** Text of the first thing that a selector gives. */
+const textOf = (engine: Engine, selector: string) =>
+  engine.evaluate<string>("return document.querySelector(arguments[0])?.textContent ?? '';", selector);
+const strip = (engine: Engine) => textOf(engine, 'section[aria-label="Run"]');
+const deviceOf = (engine: Engine) =>
+  engine.evaluate<string>(
+    `return document.querySelector('button[aria-label^="Device:"]')?.getAttribute("aria-label") ?? "";`,
+  );
+const until = (what: () => Promise<string>, wanted: RegExp, timeout = 60_000) =>
+  expect.poll(what, { timeout, intervals: [200] }).toMatch(wanted);
+
+/** Presses a button as soon as the run has come to a step, in the page itself: runs are quicker than drivers. */
+const PAUSE_AT = `
+  const [step] = arguments;
+  const strip = document.querySelector('section[aria-label="Run"]');
+  const look = () => {
+    const at = Number(/step ([\\d,]+) of/.exec(strip.textContent)?.[1]?.replace(",", "") ?? 0);
+    const pause = [...strip.querySelectorAll("button")].find((one) => one.textContent === "Pause");
+    if (at < step || !pause) return;
+    observer.disconnect();
+    pause.click();
+  };
+  const observer = new MutationObserver(look);
+  observer.observe(strip, { subtree: true, childList: true, characterData: true });`;
+
+/** Whether a run is kept in the middle; the answer lies on the page, as not every driver waits for promises. */
+const LOOK_KEPT = `
+  const asked = indexedDB.open("selora");
+  asked.onsuccess = () => {
+    const all = asked.result.transaction("states").objectStore("states").getAll();
+    all.onsuccess = () => {
+      asked.result.close();
+      window.seloraKept = all.result.some(({ saved }) => saved.result === null && saved.step > 0);
+    };
+  };
+  return String(window.seloraKept ?? false);`;
+
+/** Accessible names of what a selector gives, a line each. */
+const NAMES = `return [...document.querySelectorAll(arguments[0])]
+  .map((one) => one.getAttribute("aria-label") ?? "").join("\\n");`;
+
+for (const { name, there, open } of engines) {
+  test.describe(name, () => {
+    test.skip(!there, `${name} is not installed here`);
+    let engine: Engine;
+    let host: Host;
+    const pixels = bundlePixels();
+    test.beforeAll(async () => {
+      host = await startHost({
+        "/pixels/page.html": "<!doctype html><title>Pixels</title>",
+        "/pixels/module.js": await pixels,
+      });
+      engine = await open();
+    });
+    test.afterAll(async () => {
+      await engine?.close();
+      await host?.close();
+    });
+
+    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the pattern to know which fixtures are wanted
+    test.afterEach(async ({}, { status, expectedStatus }) => {
+      if (status === expectedStatus || !engine) return;
+      console.log(
+        `${name} shows: ${await engine.evaluate("return document.body.innerText.slice(0, 1500);").catch(String)}`,
+      );
+      console.log(`${name} has noted: ${await engine.evaluate(PROBLEMS).catch(String)}`);
+    });
+
+    test("the journey", async () => {
+      const { url } = host;
+      await test.step("it opens", async () => {
+        await engine.goto(url);
+        await until(() => deviceOf(engine), /WASM|WebGPU/, 30_000);
+        console.log(`${name} ${engine.version}: ${await deviceOf(engine)}`);
+      });
+
+      await test.step("the demo trains to its end", async () => {
+        await engine.click(button("Try the demo"));
+        await until(() => strip(engine), /Ready/, 90_000);
+        await engine.click(button("Start"));
+        await until(() => strip(engine), /Done/, 90_000);
+        console.log(`${name}: ${/\d+ steps? in [^x]*?s/.exec(await strip(engine))?.[0]}`);
+      });
+
+      await test.step("a block is toggled", async () => {
+        const block = { selector: 'section[aria-label="Blocks"] button', begins: "Layer 12, Attention," };
+        await engine.click(block);
+        await until(
+          () => engine.evaluate<string>(NAMES, block.selector),
+          /Layer 12, Attention, [^\n]*set by hand/,
+        );
+        await until(() => textOf(engine, 'section[aria-label="What if"]'), /Open blocks: \d+ of \d+/);
+      });
+
+      await test.step("the file is taken home and read", async () => {
+        await engine.click(button("Export merged weights"));
+        await expect
+          .poll(
+            () =>
+              engine.evaluate<number>(
+                "return document.querySelectorAll(arguments[0]).length;",
+                'button[aria-label="Download model.safetensors"]',
+              ),
+            { timeout: 60_000 },
+          )
+          .toBe(1);
+        await engine.click(button("Download model.safetensors"));
+        const arrived = () =>
+          readdirSync(engine.downloads).find((file) => file === "model.safetensors") ?? "";
+        await expect.poll(arrived, { timeout: 30_000 }).not.toBe("");
+        const file = join(engine.downloads, arrived());
+        const names = async () => {
+          const { tensors } = await readSafetensors(new Blob([readFileSync(file)]), file);
+          return tensors.map((tensor) => tensor.name);
+        };
+        // The last bytes may come after the name.
+        await expect(async () => expect(await names()).toContain("classifier.weight")).toPass({
+          timeout: 30_000,
+        });
+      });
+
+      await test.step("a run that is left in its middle is gone on with", async () => {
+        await engine.evaluate(PAUSE_AT, 2);
+        await engine.click(button("Run again"));
+        await until(() => strip(engine), /Paused/, 60_000);
+        await until(() => engine.evaluate<string>(LOOK_KEPT), /true/, 30_000);
+        const problems = await engine.evaluate<string[]>(PROBLEMS);
+        expect(problems).toEqual([]);
+        await engine.reload();
+        await until(() => textOf(engine, 'section[aria-label="Unfinished run"]'), /You were at step/, 90_000);
+        await engine.click({ selector: 'section[aria-label="Unfinished run"] button', begins: "Go on" });
+        await until(() => strip(engine), /Done/, 90_000);
+      });
+
+      await test.step("a folder is given", async () => {
+        const classes = ["animal", "vehicle"];
+        const folder = await pictureFolder("few", demoZips.target, classes, { train: 6, val: 2, test: 4 });
+        await engine.give({ selector: 'input[aria-label="Folder for target images"]' }, [folder]);
+        await until(() => textOf(engine, 'section[aria-label="few"]'), /4 to validate, 8 to test/);
+      });
+
+      expect(await engine.evaluate<string[]>(PROBLEMS)).toEqual([]);
+    });
+
+    test("the reference's pixels", async () => {
+      await engine.goto(`${host.url}pixels/page.html`);
+      await engine.evaluate(
+        `const [names] = arguments;
+         const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+         window.seloraPixels = "";
+         (async () => {
+           const { decodeImage } = await import("/pixels/module.js");
+           const found = [];
+           for (const name of names) {
+             const { width, height, data } = await decodeImage(await (await fetch("/pixels/" + name)).blob(), name);
+             const sha256 = hex(new Uint8Array(await crypto.subtle.digest("SHA-256", data)));
+             found.push({ name, width, height, sha256 });
+           }
+           window.seloraPixels = JSON.stringify(found);
+         })().catch((error) => { window.seloraPixels = String(error); });`,
+        manifest.images.map((image) => image.name),
+      );
+      const answer = () => engine.evaluate<string>("return window.seloraPixels;");
+      await until(answer, /./, 60_000);
+      expect(JSON.parse(await answer())).toEqual(manifest.images.map(({ lossy: _, ...rest }) => rest));
+    });
+  });
+}
