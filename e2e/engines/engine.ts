@@ -95,7 +95,10 @@ async function until<T>(what: string, look: () => T | Promise<T>, seconds = 60):
 async function openChromium(executablePath: string): Promise<Engine> {
   const downloads = scratch();
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--headless=new"] });
-  const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
+  const page = await browser.newPage({
+    viewport: { width: 1440, height: 900 },
+    serviceWorkers: "allow",
+  });
   page.on("download", (download) => void download.saveAs(join(downloads, download.suggestedFilename())));
   const body = (script: string, args: unknown[]) =>
     `(function () {${script}}).apply(null, ${JSON.stringify(args)})`;
@@ -131,6 +134,8 @@ async function openFirefox(executable: string): Promise<Engine> {
     "network.captive-portal-service.enabled": false,
     "network.connectivity-service.enabled": false,
     "dom.webgpu.enabled": true,
+    // Events that go by way of the window are not answered without a screen.
+    "remote.events.async.enabled": false,
   };
   const lines = Object.entries(preferences).map(
     (pair) => `user_pref(${pair.map((one) => JSON.stringify(one))});`,

@@ -95,7 +95,7 @@ for (const { name, there, open } of engines) {
       });
 
       await test.step("a block is toggled", async () => {
-        const block = { selector: 'section[aria-label="Blocks"] button', begins: "Layer 12, Attention," };
+        const block = { selector: "button[data-gate]", begins: "Layer 12, Attention," };
         await engine.click(block);
         await until(
           () => engine.evaluate<string>(NAMES, block.selector),

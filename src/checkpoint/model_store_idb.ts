@@ -1,13 +1,13 @@
 // Fetched models in the browser's database, where there is no private file system for the page (WebKitGTK, some private
-// windows). A file is its parts in their order, as a database cannot append; the parts stay Blobs and are never joined in
-// memory.
+// windows). A file is its parts in their order, as a database cannot append. Parts are bytes, as WebKit keeps no Blobs in
+// private windows.
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 import { Failure } from "../failure.ts";
 import type { ModelStore } from "./model_store.ts";
 
 interface Rooms extends DBSchema {
   /** Keys are a model, a file of it, and a part's number from 0. */
-  parts: { key: [id: string, name: string, part: number]; value: Blob };
+  parts: { key: [id: string, name: string, part: number]; value: ArrayBuffer };
 }
 
 /** Bytes of a part: what comes is gathered up to so much, so that a large model is hundreds of entries. */
@@ -33,6 +33,11 @@ export function idbModelStore(database = "selora-models"): ModelStore {
   // An array sorts behind every string and number.
   const partsOf = (id: string, name?: string) =>
     name === undefined ? IDBKeyRange.bound([id], [id, []]) : IDBKeyRange.bound([id, name], [id, name, []]);
+  /** One part in memory at a time. */
+  const eachPart = async (id: string, name: string, use: (part: ArrayBuffer) => void) => {
+    const { store } = (await db()).transaction("parts");
+    for (let at = await store.openCursor(partsOf(id, name)); at; at = await at.continue()) use(at.value);
+  };
   return {
     async ids() {
       const keys = await (await db()).getAllKeys("parts");
@@ -40,14 +45,16 @@ export function idbModelStore(database = "selora-models"): ModelStore {
     },
     async open(id, name) {
       const base = await db();
-      const parts = await base.getAll("parts", partsOf(id, name));
-      let count = parts.length;
-      let size = parts.reduce((sum, { size }) => sum + size, 0);
+      let [count, size] = [0, 0];
+      await eachPart(id, name, (part) => {
+        count += 1;
+        size += part.byteLength;
+      });
       let gathered: Uint8Array<ArrayBuffer>[] = [];
       let waiting = 0;
       const write = async () => {
         if (waiting === 0) return;
-        await base.put("parts", new Blob(gathered), [id, name, count]);
+        await base.put("parts", await new Blob(gathered).arrayBuffer(), [id, name, count]);
         count += 1;
         gathered = [];
         waiting = 0;
@@ -72,13 +79,15 @@ export function idbModelStore(database = "selora-models"): ModelStore {
       };
     },
     async blob(id, name) {
-      const parts = await (await db()).getAll("parts", partsOf(id, name));
+      // A Blob of each: the browser may put those on the disk.
+      const parts: Blob[] = [];
+      await eachPart(id, name, (part) => parts.push(new Blob([part])));
       return parts.length === 0 ? null : new Blob(parts);
     },
     async write(id, name, text) {
       const change = (await db()).transaction("parts", "readwrite");
       await change.store.delete(partsOf(id, name));
-      await change.store.put(new Blob([text]), [id, name, 0]);
+      await change.store.put(new TextEncoder().encode(text).buffer, [id, name, 0]);
       await change.done;
     },
     async remove(id) {

@@ -6,7 +6,6 @@ import { MantineProvider } from "@mantine/core";
 import { Notifications } from "@mantine/notifications";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { config } from "zod";
 import { Failure } from "../failure.ts";
 import { connectSession } from "../session/client.ts";
 import { openKeep } from "../session/keep.ts";
@@ -22,9 +21,6 @@ import { createSitting } from "./state/sitting.ts";
 import { StudioContext } from "./state/studio.ts";
 import { createTabs, openChannel } from "./state/tabs.ts";
 import { cssVariables, theme } from "./theme.ts";
-
-// The page's policy forbids code made of strings, and zod would try, which some browsers report as a breach.
-config({ jitless: true });
 
 const session = createSessionStore(connectSession(location.hash === ONE_THREAD));
 const recipe = createRecipeStore(browserAddress);

@@ -49,8 +49,9 @@ worker.addEventListener("activate", (event) => {
     // The version before stays: another tab may still show it, and ask for parts of it.
     const old = ours.filter((name) => name !== CACHE).slice(0, -1);
     await Promise.all(old.map((name) => caches.delete(name)));
-    // Not waited for: Firefox does not finish it while threads of the page sleep, and would answer nothing until then.
-    void worker.clients.claim();
+    // Not waited for: Firefox asks every worker of the page, and the engine's threads, which sleep between jobs, never
+    // answer. Until this ends, the page would get no file any more.
+    void worker.clients.claim().catch(() => {});
   };
   event.waitUntil(begin());
 });
