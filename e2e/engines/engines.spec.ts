@@ -51,6 +51,24 @@ const LOOK_KEPT = `
 const NAMES = `return [...document.querySelectorAll(arguments[0])]
   .map((one) => one.getAttribute("aria-label") ?? "").join("\\n");`;
 
+test("no script imports a worker's own, which WebKit would run once more", () => {
+  const assets = join(import.meta.dirname, "..", "..", "dist", "assets");
+  const scripts = readdirSync(assets).filter((file) => file.endsWith(".js"));
+  const codes = scripts.map((file) => readFileSync(join(assets, file), "utf8"));
+  const workers = codes.flatMap((code) =>
+    [...code.matchAll(/new Worker\(new URL\((?:new URL\()?[`"']([^`"']+\.js)/g)].map(
+      (found) => found[1] ?? "",
+    ),
+  );
+  expect(workers.length).toBeGreaterThan(1);
+  for (const worker of workers) {
+    const importing = scripts.filter((_, i) =>
+      new RegExp(`(from|import)\\(?["'\`]\\./${worker}`).test(codes[i] ?? ""),
+    );
+    expect(importing, worker).toEqual([]);
+  }
+});
+
 for (const { name, there, open } of engines) {
   test.describe(name, () => {
     test.skip(!there, `${name} is not installed here`);
