@@ -47,7 +47,7 @@ const tooSmall = (page: Page) =>
         return away < 12;
       });
       if (!crowded) return [];
-      const name = one.getAttribute("aria-label") ?? one.textContent?.trim();
+      const name = one.getAttribute("aria-label") || one.textContent?.trim() || one.className;
       return [`${one.tagName} "${name}" ${Math.round(box.width)} x ${Math.round(box.height)}`];
     });
   });

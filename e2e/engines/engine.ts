@@ -34,13 +34,34 @@ export interface Engine {
 /** Finds a thing on the page; null when it is not there. */
 const FIND = `
   const { selector, name, begins } = arguments[0];
-  const nameOf = (one) => one.getAttribute("aria-label") ?? one.textContent.trim();
+  const nameOf = (one) => one.getAttribute("aria-label")
+    ?? document.getElementById(one.getAttribute("aria-labelledby"))?.textContent
+    ?? one.textContent.trim();
   const fits = (one) => begins === undefined
     ? name === undefined || nameOf(one) === name
     : nameOf(one).startsWith(begins);
   const found = [...document.querySelectorAll(selector)].find(fits) ?? null;
   found?.scrollIntoView({ block: "center" });
   return found;`;
+
+/** Where a thing is, as text; once it stays there it can be clicked. */
+const PLACE = `
+  const found = (function () {${FIND}}).apply(null, arguments);
+  if (!found) return null;
+  const { x, y, width, height } = found.getBoundingClientRect();
+  return [x, y, width, height].join(" ");`;
+
+/** Waits until a thing stands still: a page that is still being laid out moves it away under the pointer. */
+async function still(evaluate: Engine["evaluate"], wanted: Wanted): Promise<void> {
+  let before: string | null = null;
+  await until(JSON.stringify(wanted), async () => {
+    const now = await evaluate<string | null>(PLACE, wanted);
+    const stays = now !== null && now === before;
+    before = now;
+    await sleep(200);
+    return stays ? true : null;
+  });
+}
 
 /** How WebDriver names an element in JSON. */
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
@@ -74,7 +95,10 @@ function byWebDriver(send: Send): Omit<Engine, "name" | "version" | "downloads" 
     evaluate,
     goto: async (url) => void (await send("goto", { url })),
     reload: async () => void (await send("reload", {})),
-    click: async (wanted) => void (await send("click", {}, await find(wanted))),
+    async click(wanted) {
+      await still(evaluate, wanted);
+      await send("click", {}, await find(wanted));
+    },
     give: async (wanted, paths) => void (await send("keys", { text: paths.join("\n") }, await find(wanted))),
   };
 }

@@ -10,10 +10,16 @@ import { type Engine, engines } from "./engine.ts";
 import { type Host, PROBLEMS, startHost } from "./host.ts";
 
 const button = (name: string) => ({ selector: "button", name });
-/** Text of the first thing that a selector gives. */
-const textOf = (engine: Engine, selector: string) =>
-  engine.evaluate<string>("return document.querySelector(arguments[0])?.textContent ?? '';", selector);
-const strip = (engine: Engine) => textOf(engine, 'section[aria-label="Run"]');
+/** Text of a region of the page. */
+const textOf = (engine: Engine, name: string) =>
+  engine.evaluate<string>(
+    `const [name] = arguments;
+     const named = (one) => one.getAttribute("aria-label")
+       ?? document.getElementById(one.getAttribute("aria-labelledby"))?.textContent;
+     return [...document.querySelectorAll("section")].find((one) => named(one) === name)?.textContent ?? "";`,
+    name,
+  );
+const strip = (engine: Engine) => textOf(engine, "Run");
 const deviceOf = (engine: Engine) =>
   engine.evaluate<string>(
     `return document.querySelector('button[aria-label^="Device:"]')?.getAttribute("aria-label") ?? "";`,
@@ -119,7 +125,7 @@ for (const { name, there, open } of engines) {
           () => engine.evaluate<string>(NAMES, block.selector),
           /Layer 12, Attention, [^\n]*set by hand/,
         );
-        await until(() => textOf(engine, 'section[aria-label="What if"]'), /Open blocks: \d+ of \d+/);
+        await until(() => textOf(engine, "What if"), /Open blocks: \d+ of \d+/);
       });
 
       await test.step("the file is taken home and read", async () => {
@@ -157,7 +163,7 @@ for (const { name, there, open } of engines) {
         const problems = await engine.evaluate<string[]>(PROBLEMS);
         expect(problems).toEqual([]);
         await engine.reload();
-        await until(() => textOf(engine, 'section[aria-label="Unfinished run"]'), /You were at step/, 90_000);
+        await until(() => textOf(engine, "Unfinished run"), /You were at step/, 90_000);
         await engine.click({ selector: 'section[aria-label="Unfinished run"] button', begins: "Go on" });
         await until(() => strip(engine), /Done/, 90_000);
       });
@@ -166,7 +172,7 @@ for (const { name, there, open } of engines) {
         const classes = ["animal", "vehicle"];
         const folder = await pictureFolder("few", demoZips.target, classes, { train: 6, val: 2, test: 4 });
         await engine.give({ selector: 'input[aria-label="Folder for target images"]' }, [folder]);
-        await until(() => textOf(engine, 'section[aria-label="few"]'), /4 to validate, 8 to test/);
+        await until(() => textOf(engine, "few"), /4 to validate, 8 to test/);
       });
 
       expect(await engine.evaluate<string[]>(PROBLEMS)).toEqual([]);

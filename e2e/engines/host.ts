@@ -25,7 +25,10 @@ const listener = `
     const was = console[kind];
     console[kind] = (...all) => { note(kind + ": " + all.map(String).join(" ")); was.apply(console, all); };
   }
-  addEventListener("error", (event) => note("error: " + (event.message || event.target?.src || event.target?.href)), true);
+  // A link that only fetches ahead may fail: what needs the file asks for it again, and says so.
+  addEventListener("error", (event) => {
+    if (event.target?.rel !== "modulepreload") note("error: " + (event.message || event.target?.src || event.target?.href));
+  }, true);
   addEventListener("unhandledrejection", (event) => note("rejection: " + event.reason));
   addEventListener("securitypolicyviolation", (event) =>
     note("policy: " + event.violatedDirective + " forbids " + event.blockedURI + " at " + event.sourceFile));
