@@ -26,7 +26,7 @@ export interface Engine {
   evaluate<T>(body: string, ...args: unknown[]): Promise<T>;
   /** Clicks as a mouse does. */
   click(wanted: Wanted): Promise<void>;
-  /** Gives files, or one folder, to an input for them. */
+  /** Gives files of this machine to an input for them. */
   give(wanted: Wanted, paths: string[]): Promise<void>;
   close(): Promise<void>;
 }

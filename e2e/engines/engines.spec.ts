@@ -1,7 +1,7 @@
 // The same journey in three engines: the demo is trained to its end, a block is toggled, the file is taken home and read,
 // a run is left in its middle and gone on with, a folder is given, and the page has nothing to say against any of it.
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { expect, test } from "@playwright/test";
 import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { bundlePixels, manifest } from "../pixels_bundle.ts";
@@ -52,6 +52,20 @@ const LOOK_KEPT = `
     };
   };
   return String(window.seloraKept ?? false);`;
+
+/** Gives an input the files that a browser gives it of a folder: no driver but Chromium's hands over a real one. */
+const GIVE_FOLDER = `
+  const [selector, files] = arguments;
+  const input = document.querySelector(selector);
+  const list = files.map(([path, base64]) => {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const file = new File([bytes], path.split("/").at(-1));
+    Object.defineProperty(file, "webkitRelativePath", { value: path });
+    return file;
+  });
+  Object.defineProperty(input, "files", { value: list, configurable: true });
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+  delete input.files;`;
 
 /** Accessible names of what a selector gives, a line each. */
 const NAMES = `return [...document.querySelectorAll(arguments[0])]
@@ -168,10 +182,20 @@ for (const { name, there, open } of engines) {
         await until(() => strip(engine), /Done/, 90_000);
       });
 
+      await test.step("a zip is given", async () => {
+        const zip = join(import.meta.dirname, "..", "..", "public", "demo", "data", demoZips.ood);
+        await engine.give({ selector: 'input[aria-label="Files for OOD images"]' }, [zip]);
+        await until(() => textOf(engine, demoZips.ood.replace(/\.zip$/, "")), /141 images/, 60_000);
+      });
+
       await test.step("a folder is given", async () => {
         const classes = ["animal", "vehicle"];
         const folder = await pictureFolder("few", demoZips.target, classes, { train: 6, val: 2, test: 4 });
-        await engine.give({ selector: 'input[aria-label="Folder for target images"]' }, [folder]);
+        const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .map((entry) => join(entry.parentPath, entry.name))
+          .map((path) => [`few/${relative(folder, path)}`, readFileSync(path).toString("base64")]);
+        await engine.evaluate(GIVE_FOLDER, 'input[aria-label="Folder for target images"]', files);
         await until(() => textOf(engine, "few"), /4 to validate, 8 to test/);
       });
 
