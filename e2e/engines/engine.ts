@@ -254,6 +254,7 @@ async function openWebKit(executable: string): Promise<Engine> {
   const http = async (method: string, path: string, body?: unknown) => {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
       method,
+      signal: AbortSignal.timeout(120_000),
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     const { value } = (await answer.json()) as { value: { error?: string; message?: string } | null };
