@@ -277,10 +277,10 @@ async function room(): Promise<number | null> {
 /** Of every entry, beside the version of what is in it. Entries of format 1 have neither this nor a sum. */
 const FORMAT = 2;
 
-/** An entry with its format and a checksum over all of it. */
 /** A Blob's bytes, which blobSchema makes a Blob again. */
 const bytesOf = async (blob: Blob) => new Uint8Array(await blob.arrayBuffer()) as unknown as Blob;
 
+/** An entry with its format and a checksum over all of it. */
 async function sealed<T extends object>(value: T): Promise<T & { sum: string }> {
   const entry = { ...value, format: FORMAT };
   return { ...entry, sum: await checksumOf(entry) };
