@@ -31,15 +31,19 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-/** Finds a thing on the page; null when it is not there. */
+/** Seconds that a thing may take to come: one thread on a machine that does other work as well is slow. */
+export const PATIENCE = 180;
+
+/** Finds a thing on the page that can be used; null when there is none, or it is not to be pressed yet. */
 const FIND = `
   const { selector, name, begins } = arguments[0];
   const nameOf = (one) => one.getAttribute("aria-label")
     ?? document.getElementById(one.getAttribute("aria-labelledby"))?.textContent
     ?? one.textContent.trim();
-  const fits = (one) => begins === undefined
+  const named = (one) => begins === undefined
     ? name === undefined || nameOf(one) === name
     : nameOf(one).startsWith(begins);
+  const fits = (one) => named(one) && !one.matches(':disabled, [aria-disabled="true"]');
   const found = [...document.querySelectorAll(selector)].find(fits) ?? null;
   found?.scrollIntoView({ block: "center" });
   return found;`;
@@ -51,16 +55,23 @@ const PLACE = `
   const { x, y, width, height } = found.getBoundingClientRect();
   return [x, y, width, height].join(" ");`;
 
-/** Waits until a thing stands still: a page that is still being laid out moves it away under the pointer. */
+/**
+ * Waits until a thing can be used and stands still: the page may be measuring, when its buttons do nothing, and one that
+ * is still being laid out moves it away under the pointer.
+ */
 async function still(evaluate: Engine["evaluate"], wanted: Wanted): Promise<void> {
   let before: string | null = null;
-  await until(JSON.stringify(wanted), async () => {
-    const now = await evaluate<string | null>(PLACE, wanted);
-    const stays = now !== null && now === before;
-    before = now;
-    await sleep(200);
-    return stays ? true : null;
-  });
+  await until(
+    JSON.stringify(wanted),
+    async () => {
+      const now = await evaluate<string | null>(PLACE, wanted);
+      const stays = now !== null && now === before;
+      before = now;
+      await sleep(200);
+      return stays ? true : null;
+    },
+    PATIENCE,
+  );
 }
 
 /** How WebDriver names an element in JSON. */
@@ -132,14 +143,18 @@ async function openChromium(executablePath: string): Promise<Engine> {
     if (!element) throw new Error(`there is no ${JSON.stringify(wanted)}`);
     return element;
   };
+  const evaluate = <T>(script: string, ...args: unknown[]) => page.evaluate(body(script, args)) as Promise<T>;
   return {
     name: "Chromium",
     version: browser.version(),
     downloads,
     goto: async (url) => void (await page.goto(url)),
     reload: async () => void (await page.reload()),
-    evaluate: <T>(script: string, ...args: unknown[]) => page.evaluate(body(script, args)) as Promise<T>,
-    click: async (wanted) => (await find(wanted)).click(),
+    evaluate,
+    async click(wanted) {
+      await still(evaluate, wanted);
+      await (await find(wanted)).click();
+    },
     give: async (wanted, paths) => (await find(wanted)).setInputFiles(paths),
     close: () => browser.close(),
   };

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join } from "node:path";
+import { BlobReader, BlobWriter, ZipReader, ZipWriter } from "@zip.js/zip.js";
 import { headersFor } from "../../src/serving.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -42,18 +43,38 @@ export interface Host {
   close(): Promise<void>;
 }
 
+/** Of each class the first pictures, as a zip of a kind with the demo's: one thread is to be through with it soon. */
+async function firstOf(zip: string, perClass: number): Promise<Buffer> {
+  const reader = new ZipReader(new BlobReader(new Blob([readFileSync(join(dist, "demo", "data", zip))])));
+  const writer = new ZipWriter(new BlobWriter());
+  const taken = new Map<string, number>();
+  for (const entry of await reader.getEntries()) {
+    const folder = entry.filename.split("/").at(-2) ?? "";
+    const count = taken.get(folder) ?? 0;
+    if (entry.directory || count >= perClass) continue;
+    taken.set(folder, count + 1);
+    await writer.add(entry.filename, new BlobReader(await entry.getData(new BlobWriter())));
+  }
+  await reader.close();
+  return Buffer.from(await (await writer.close()).arrayBuffer());
+}
+
 /** @param more files that this host serves beside the studio, by their paths, and in place of it */
 export async function startHost(more: Record<string, string | Buffer> = {}): Promise<Host> {
   const index = JSON.parse(readFileSync(join(dist, "demo", "data", "index.json"), "utf8"));
-  const small = { title: "Some emoji", file: index.ood[0].file };
+  const zip: string = index.ood[0].file;
+  const few = { file: `few-${zip}` };
+  const fewest = { file: `fewest-${zip}` };
   const own: Record<string, string | Buffer> = {
     "/listener.js": listener,
     "/demo/data/index.json": JSON.stringify({
-      target: small,
-      ood: [{ ...small, title: "Other emoji" }],
-      retention: [{ ...small, title: "Known emoji" }],
+      target: { ...few, title: "Some emoji" },
+      ood: [{ ...fewest, title: "Other emoji" }],
+      retention: [{ ...fewest, title: "Known emoji" }],
       recipe: { learningRate: 0.005, epochs: 2 },
     }),
+    [`/demo/data/${few.file}`]: await firstOf(zip, 5),
+    [`/demo/data/${fewest.file}`]: await firstOf(zip, 2),
     "/index.html": readFileSync(join(dist, "index.html"), "utf8").replace(
       '<script type="module"',
       '<script src="./listener.js"></script><script type="module"',
