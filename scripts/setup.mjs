@@ -52,25 +52,30 @@ export function renderDemo() {
   must("Drawing the demo's pictures", "The message above says why.", process.execPath, ["demo/render.mjs"]);
 }
 
-/** Engines that journeys are made in beside Chromium's: what is looked for, and what brings it on Debian. */
+/** Engines that journeys are made in beside Chromium's: the programs each needs, and what brings them on Debian. */
 const others = [
-  { name: "Firefox", variable: "SELORA_FIREFOX", path: "/usr/bin/firefox-esr", packages: ["firefox-esr"] },
+  {
+    name: "Firefox",
+    programs: [process.env.SELORA_FIREFOX || "/usr/bin/firefox-esr"],
+    packages: ["firefox-esr"],
+  },
   {
     name: "WebKit",
-    variable: "SELORA_WEBKIT",
-    path: "/usr/bin/WebKitWebDriver",
-    // It has no mode without a screen.
+    // It has no mode without a screen. Its browser comes with the library that the driver needs.
+    programs: [process.env.SELORA_WEBKIT || "/usr/bin/WebKitWebDriver", "/usr/bin/Xvfb"],
     packages: ["webkit2gtk-driver", "xvfb"],
   },
 ];
 
-/**
- * Installs Firefox and WebKit where they are missing and Debian's packages can be had.
- * @returns names of those that are not here
- */
+/** Engines of which a program is missing, with those that are. */
+export const incomplete = (there = existsSync) =>
+  others
+    .map((one) => ({ ...one, lacks: one.programs.filter((path) => !there(path)) }))
+    .filter(({ lacks }) => lacks.length > 0);
+
+/** Installs Firefox and WebKit where something of them is missing and Debian's packages can be had. */
 export function ensureOtherEngines() {
-  const missing = () => others.filter(({ variable, path }) => !existsSync(process.env[variable] || path));
-  const wanted = missing();
+  const wanted = incomplete();
   if (wanted.length > 0 && existsSync("/etc/debian_version") && process.getuid?.() === 0) {
     console.log(`Installing ${wanted.map(({ name }) => name).join(" and ")} ...`);
     run("apt-get", ["update", "-q"]);
@@ -80,12 +85,26 @@ export function ensureOtherEngines() {
         DEBIAN_FRONTEND: "noninteractive",
       });
   }
-  return missing().map(({ name, variable, path }) => {
+  for (const { name, lacks } of incomplete())
     console.log(
-      `\nNO ${name.toUpperCase()} HERE: its journeys are not made. It is looked for at ${path}, or where ${variable} says.\n`,
+      `\nNO ${name.toUpperCase()} HERE: its journeys are not made. ${lacks.join(" and ")}: not there.\n`,
     );
-    return name;
-  });
+}
+
+/**
+ * Why journeys were not made, of Playwright's report: a browser that could not be started here has neither passed nor
+ * failed. Each reason once.
+ */
+export function notTried({ suites = [] }) {
+  const ofSuite = (suite) => [...(suite.specs ?? []), ...(suite.suites ?? []).flatMap(ofSuite)];
+  const skipped = suites
+    .flatMap(ofSuite)
+    .flatMap(({ title, tests }) =>
+      tests
+        .filter(({ status }) => status === "skipped")
+        .map(({ annotations }) => annotations.find(({ type }) => type === "skip")?.description ?? title),
+    );
+  return [...new Set(skipped)];
 }
 
 /**

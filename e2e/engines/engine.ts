@@ -1,7 +1,7 @@
 // The browsers that a journey can be made in, behind one small interface: Chromium by Playwright, Firefox by Marionette,
 // which it speaks itself, WebKit by its WebDriver. What a page shows is looked for in the page, by the names people see.
-import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,6 +22,8 @@ export interface Engine {
   readonly downloads: string;
   goto(url: string): Promise<void>;
   reload(): Promise<void>;
+  /** Opens another tab, and stays in it. */
+  openTab(url: string): Promise<void>;
   /** Runs the body of a function in the page; arguments and answer are JSON. */
   evaluate<T>(body: string, ...args: unknown[]): Promise<T>;
   /** Clicks as a mouse does. */
@@ -88,6 +90,8 @@ type Send = (
 const commands = {
   goto: ["WebDriver:Navigate", "/url"],
   reload: ["WebDriver:Refresh", "/refresh"],
+  newTab: ["WebDriver:NewWindow", "/window/new"],
+  turnTo: ["WebDriver:SwitchToWindow", "/window"],
   evaluate: ["WebDriver:ExecuteScript", "/execute/sync"],
   click: ["WebDriver:ElementClick", "/element/{}/click"],
   keys: ["WebDriver:ElementSendKeys", "/element/{}/value"],
@@ -106,6 +110,11 @@ function byWebDriver(send: Send): Omit<Engine, "name" | "version" | "downloads" 
     evaluate,
     goto: async (url) => void (await send("goto", { url })),
     reload: async () => void (await send("reload", {})),
+    async openTab(url) {
+      const { handle } = (await send("newTab", { type: "tab" })) as { handle: string };
+      await send("turnTo", { handle });
+      await send("goto", { url });
+    },
     async click(wanted) {
       await still(evaluate, wanted);
       await send("click", {}, await find(wanted));
@@ -116,9 +125,22 @@ function byWebDriver(send: Send): Omit<Engine, "name" | "version" | "downloads" 
 
 const scratch = () => mkdtempSync(join(tmpdir(), "selora-engine-"));
 
-/** Tries until something is there. */
-async function until<T>(what: string, look: () => T | Promise<T>, seconds = 60): Promise<NonNullable<T>> {
+/** Starts a program. What is not there, or ends at once, is told of by whoever waits for it. */
+function start(program: string, args: string[], options: SpawnOptions): ChildProcess {
+  // Without a listener a program that is not there ends this one.
+  return spawn(program, args, options).on("error", () => {});
+}
+
+/** Tries until something is there, for as long as the program that it comes from runs. */
+async function until<T>(
+  what: string,
+  look: () => T | Promise<T>,
+  seconds = 60,
+  from?: ChildProcess,
+): Promise<NonNullable<T>> {
   for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(100)) {
+    if (from && (from.pid === undefined || from.exitCode !== null || from.signalCode !== null))
+      throw new Error(`${from.spawnfile} ${from.pid === undefined ? "is not there" : "ends at once"}`);
     const found = await Promise.resolve()
       .then(look)
       .catch(() => null);
@@ -130,10 +152,11 @@ async function until<T>(what: string, look: () => T | Promise<T>, seconds = 60):
 async function openChromium(executablePath: string): Promise<Engine> {
   const downloads = scratch();
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--headless=new"] });
-  const page = await browser.newPage({
+  const context = await browser.newContext({
     viewport: { width: 1440, height: 900 },
     serviceWorkers: "allow",
   });
+  let page = await context.newPage();
   page.on("download", (download) => void download.saveAs(join(downloads, download.suggestedFilename())));
   const body = (script: string, args: unknown[]) =>
     `(function () {${script}}).apply(null, ${JSON.stringify(args)})`;
@@ -150,6 +173,10 @@ async function openChromium(executablePath: string): Promise<Engine> {
     downloads,
     goto: async (url) => void (await page.goto(url)),
     reload: async () => void (await page.reload()),
+    async openTab(url) {
+      page = await context.newPage();
+      await page.goto(url);
+    },
     evaluate,
     async click(wanted) {
       await still(evaluate, wanted);
@@ -181,10 +208,12 @@ async function openFirefox(executable: string): Promise<Engine> {
   );
   writeFileSync(join(profile, "user.js"), lines.join("\n"));
   const args = ["--headless", "--marionette", "--no-remote", "--profile", profile];
-  const browser = spawn(executable, args, { stdio: "ignore" });
+  const browser = start(executable, args, { stdio: "ignore" });
   const port = await until(
     "Firefox",
     () => Number(readFileSync(join(profile, "MarionetteActivePort"), "utf8")) || null,
+    PATIENCE,
+    browser,
   );
   const socket = connect(port, "127.0.0.1");
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
@@ -219,8 +248,8 @@ async function openFirefox(executable: string): Promise<Engine> {
   await say("WebDriver:SetWindowRect", { width: 1440, height: 1000 });
   const driver = byWebDriver(async (command, params, id) => {
     const more = { ...params, ...(id && { id }), ...(command === "evaluate" && { sandbox: null }) };
-    const answer = (await say(commands[command][0], more)) as { value: unknown };
-    return answer.value;
+    const answer = (await say(commands[command][0], more)) as object;
+    return "value" in answer ? answer.value : answer;
   });
   return {
     ...driver,
@@ -244,14 +273,14 @@ async function openWebKit(executable: string): Promise<Engine> {
   mkdirSync(join(home, ".config"));
   writeFileSync(join(home, ".config", "user-dirs.dirs"), 'XDG_DOWNLOAD_DIR="$HOME/Downloads"\n');
   // It has no mode without a screen, so it gets one in memory, whose number the server picks and says.
-  const screen = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "1440x1000x24", "-nolisten", "tcp"], {
+  const screen = start("Xvfb", ["-displayfd", "3", "-screen", "0", "1440x1000x24", "-nolisten", "tcp"], {
     stdio: ["ignore", "ignore", "ignore", "pipe"],
   });
   let display = "";
   screen.stdio[3]?.on("data", (data) => {
     display += data;
   });
-  await until("a screen", () => (display.endsWith("\n") ? true : null));
+  await until("a screen", () => (display.endsWith("\n") ? true : null), 60, screen);
   const port = 20_000 + (process.pid % 20_000);
   const env = {
     ...process.env,
@@ -265,7 +294,7 @@ async function openWebKit(executable: string): Promise<Engine> {
     LIBGL_ALWAYS_SOFTWARE: "1",
     NO_AT_BRIDGE: "1",
   };
-  const driver = spawn(executable, [`--port=${port}`], { env, stdio: "ignore" });
+  const driver = start(executable, [`--port=${port}`], { env, stdio: "ignore" });
   const http = async (method: string, path: string, body?: unknown) => {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
       method,
@@ -276,15 +305,28 @@ async function openWebKit(executable: string): Promise<Engine> {
     if (value?.error) throw new Error(`${value.error}: ${value.message}`);
     return value as unknown;
   };
-  await until("WebKit's driver", () => http("GET", "/status"));
-  const binary = execFileSync("sh", ["-c", "ls /usr/lib/*/webkit2gtk-4.*/MiniBrowser | tail -n 1"])
-    .toString()
-    .trim();
-  const wanted = { "webkitgtk:browserOptions": { binary, args: ["--automation"] } };
-  const session = (await http("POST", "/session", { capabilities: { alwaysMatch: wanted } })) as {
-    sessionId: string;
-    capabilities: { browserVersion: string };
+  const close = () => {
+    driver.kill();
+    screen.kill();
   };
+  const open = async () => {
+    await until("WebKit's driver", () => http("GET", "/status"), 60, driver);
+    const found = execFileSync("sh", [
+      "-c",
+      "ls /usr/lib/*/webkit2gtk-4.*/MiniBrowser 2>/dev/null | tail -n 1",
+    ]);
+    const binary = found.toString().trim();
+    if (!binary) throw new Error("WebKit's MiniBrowser is not there");
+    const wanted = { "webkitgtk:browserOptions": { binary, args: ["--automation"] } };
+    return (await http("POST", "/session", { capabilities: { alwaysMatch: wanted } })) as {
+      sessionId: string;
+      capabilities: { browserVersion: string };
+    };
+  };
+  const session = await open().catch((error) => {
+    close();
+    throw error;
+  });
   const base = `/session/${session.sessionId}`;
   await http("POST", `${base}/timeouts`, { script: 60_000, pageLoad: 120_000 });
   await http("POST", `${base}/window/rect`, { width: 1440, height: 1000 });
@@ -297,15 +339,14 @@ async function openWebKit(executable: string): Promise<Engine> {
     downloads,
     async close() {
       await http("DELETE", base).catch(() => {});
-      driver.kill();
-      screen.kill();
+      close();
     },
   };
 }
 
-/** The engines that can be had here, and how each is opened. */
-export const engines: { name: string; there: boolean; open: () => Promise<Engine> }[] = [
+/** The engines, and how each is opened; that fails where one is not there, or not whole. */
+export const engines: { name: string; open: () => Promise<Engine> }[] = [
   { name: "Chromium", at: process.env.SELORA_CHROMIUM || "/usr/bin/chromium", opens: openChromium },
   { name: "Firefox", at: process.env.SELORA_FIREFOX || "/usr/bin/firefox-esr", opens: openFirefox },
   { name: "WebKit", at: process.env.SELORA_WEBKIT || "/usr/bin/WebKitWebDriver", opens: openWebKit },
-].map(({ name, at, opens }) => ({ name, there: existsSync(at), open: () => opens(at) }));
+].map(({ name, at, opens }) => ({ name, open: () => opens(at) }));
