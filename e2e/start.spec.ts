@@ -56,7 +56,7 @@ test("an engine that does not come says so, and goes without threads when asked"
   await page.clock.install();
   let hung = true;
   await page.route(/\/worker-[^/]*\.js$/, (route) => (hung ? undefined : route.continue()));
-  await page.goto("/");
+  await page.goto("/#rank=4");
   await page.clock.fastForward(21_000);
   const alert = page.getByRole("alert").filter({ hasText: "The engine has not started" });
   await expect(alert.getByRole("button", { name: "Reload" })).toBeVisible();
@@ -64,6 +64,9 @@ test("an engine that does not come says so, and goes without threads when asked"
   await alert.getByRole("button", { name: "Try without threads" }).click();
   await expect(device(page)).toHaveAccessibleName(/WASM, .*1 thread/, { timeout: 20_000 });
   expect(await told(page)).toContain("One thread computes, as you asked.");
+  // The link's recipe stands beside that.
+  await expect(page.getByRole("textbox", { name: "Rank", exact: true })).toHaveValue("4");
+  await expect(page.getByText("The link sets")).toHaveCount(0);
   await expect(alert).toBeHidden();
 });
 

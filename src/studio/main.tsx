@@ -11,8 +11,8 @@ import { connectSession } from "../session/client.ts";
 import { openKeep } from "../session/keep.ts";
 import { connectLibrary } from "../session/library_client.ts";
 import { App } from "./App.tsx";
-import { ONE_THREAD } from "./header/slow_start.ts";
 import { createLibraryStore } from "./state/library_store.ts";
+import { asksOneThread } from "./state/one_thread.ts";
 import { browserAddress, createRecipeStore } from "./state/recipe_store.ts";
 import { createRunner } from "./state/runner.ts";
 import { createRunsStore } from "./state/runs_store.ts";
@@ -22,7 +22,7 @@ import { StudioContext } from "./state/studio.ts";
 import { createTabs, openChannel } from "./state/tabs.ts";
 import { cssVariables, theme } from "./theme.ts";
 
-const session = createSessionStore(connectSession(location.hash === ONE_THREAD));
+const session = createSessionStore(connectSession(asksOneThread(location.hash)));
 const recipe = createRecipeStore(browserAddress);
 const library = createLibraryStore(connectLibrary());
 const kept = openKeep();

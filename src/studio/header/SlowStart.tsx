@@ -1,16 +1,18 @@
 // The engine has not started: why that may be, and what to press.
 import { Alert, Button } from "@mantine/core";
 import { Icon } from "../shared/Icon.tsx";
-import { ONE_THREAD, SLOW_START } from "./slow_start.ts";
+import { asksOneThread, hashOf, recipePart } from "../state/one_thread.ts";
+import { SLOW_START } from "./slow_start.ts";
 
 /** Loads the page again; what lay on it is put back. */
-function startAgain(hash: string): void {
+function startAgain(oneThread: boolean): void {
+  const hash = hashOf(recipePart(location.hash), oneThread);
   history.replaceState(null, "", location.pathname + location.search + hash);
   location.reload();
 }
 
 export function SlowStart() {
-  const withThreads = location.hash !== ONE_THREAD;
+  const withThreads = !asksOneThread(location.hash);
   return (
     <div className="failures" role="alert">
       <Alert
@@ -30,11 +32,11 @@ export function SlowStart() {
           </strong>
         </p>
         <div className="row wraps" style={{ marginTop: 8 }}>
-          <Button size="xs" onClick={() => startAgain("")}>
+          <Button size="xs" onClick={() => startAgain(false)}>
             Reload
           </Button>
           {withThreads && (
-            <Button size="xs" variant="default" onClick={() => startAgain(ONE_THREAD)}>
+            <Button size="xs" variant="default" onClick={() => startAgain(true)}>
               Try without threads
             </Button>
           )}
