@@ -26,6 +26,7 @@ const ReportPanel = part(async () => (await import("./compare/ReportPanel.tsx"))
 const Runs = memo(part(async () => (await import("./runs/Runs.tsx")).Runs));
 const Unfinished = part(async () => (await import("./shared/Unfinished.tsx")).Unfinished);
 const Elsewhere = part(async () => (await import("./elsewhere/Elsewhere.tsx")).Elsewhere);
+const Shared = part(async () => (await import("./offline/Shared.tsx")).Shared);
 const SlowStart = part(async () => (await import("./header/SlowStart.tsx")).SlowStart);
 const Benchmark = part(async () => (await import("./benchmark/Benchmark.tsx")).Benchmark);
 
@@ -93,6 +94,11 @@ export function App() {
             <Benchmark onLeave={() => turnToView("studio")} />
           </Suspense>
         </Boundary>
+      )}
+      {engine && !elsewhere && !measuring && (
+        <Suspense>
+          <Shared />
+        </Suspense>
       )}
       {unfinished && (
         <Suspense>
