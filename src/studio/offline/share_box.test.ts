@@ -49,6 +49,7 @@ test("what is shared waits under its name until it is let go", async () => {
 test("nothing, too many, or no room: nothing is kept, and what waited still does", async () => {
   const refused = `${scope}?shared=not`;
   expect(await share([])).toBe(refused);
+  expect(await share([picture("", 0)])).toBe(refused);
   expect(await share(Array.from({ length: 501 }, (_, i) => picture(`${i}.png`)))).toBe(refused);
   withRoom(2);
   expect(await share([picture("a.png")])).toBe(scope);

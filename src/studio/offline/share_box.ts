@@ -35,7 +35,8 @@ export function createShareBox(scope: string) {
 
   /** Keeps a form's files, all or none; the answer is whether. */
   async function keep(form: FormData, at: number): Promise<boolean> {
-    const files = form.getAll(SHARE_FIELD).filter((one) => typeof one !== "string");
+    // A form without a file has one without bytes.
+    const files = form.getAll(SHARE_FIELD).filter((one) => typeof one !== "string" && one.size > 0) as File[];
     const all = [...(await waiting()), ...files];
     const bytes = all.reduce((sum, { size }) => sum + size, 0);
     if (files.length === 0 || all.length > MOST_FILES || bytes > MOST_BYTES) return false;
