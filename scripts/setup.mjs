@@ -67,6 +67,9 @@ const others = [
   },
 ];
 
+/** Milliseconds after which a server of packages is given up: tests can do without. */
+const LONGEST_INSTALL = 300_000;
+
 /** Engines of which a program is missing, with those that are. */
 export const incomplete = (there = existsSync) =>
   others
@@ -78,12 +81,15 @@ export function ensureOtherEngines() {
   const wanted = incomplete();
   if (wanted.length > 0 && existsSync("/etc/debian_version") && process.getuid?.() === 0) {
     console.log(`Installing ${wanted.map(({ name }) => name).join(" and ")} ...`);
-    run("apt-get", ["update", "-q"]);
+    run("apt-get", ["update", "-q"], {}, LONGEST_INSTALL);
     // One after the other: where one cannot be had, the other can.
     for (const { packages } of wanted)
-      run("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...packages], {
-        DEBIAN_FRONTEND: "noninteractive",
-      });
+      run(
+        "apt-get",
+        ["install", "-y", "-q", "--no-install-recommends", ...packages],
+        { DEBIAN_FRONTEND: "noninteractive" },
+        LONGEST_INSTALL,
+      );
   }
   for (const { name, lacks } of incomplete())
     console.log(
