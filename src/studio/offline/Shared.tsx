@@ -85,12 +85,14 @@ export function Shared() {
         onChange={(event) => setRole(event.currentTarget.value as DataRole)}
       />
       {lacking && <p className="dim">{lacking}</p>}
-      <Button disabled={busy || lacking !== null} onClick={() => void put()}>
-        Put them there
-      </Button>
-      <Button variant="default" disabled={busy} onClick={() => void letGo()}>
-        Let them go
-      </Button>
+      <div className="row">
+        <Button disabled={busy || lacking !== null} onClick={() => void put()}>
+          Put them there
+        </Button>
+        <Button variant="default" disabled={busy} onClick={() => void letGo()}>
+          Let them go
+        </Button>
+      </div>
     </section>
   );
 }
