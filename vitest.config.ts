@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "src/**/*.test.tsx"],
+    include: ["src/**/*.test.ts", "src/**/*.test.tsx", "scripts/*.test.mjs"],
     // A GPU device cannot be shared between worker threads, and two cores gain nothing from more files at once.
     pool: "forks",
     maxWorkers: 2,

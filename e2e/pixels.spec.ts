@@ -3,45 +3,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@playwright/test";
-import { build } from "vite";
-import type { ResizeSpec } from "../src/dataset/types.ts";
-
-const fixtures = join(import.meta.dirname, "..", "src", "dataset", "fixtures");
-interface Manifest {
-  images: { name: string; width: number; height: number; lossy: boolean; sha256: string }[];
-  specs: { name: string; spec: ResizeSpec; images: string[] }[];
-}
-interface OddFile {
-  name: string;
-  file: string;
-  width: number;
-  height: number;
-  pixels: string;
-}
-const odd: Record<"deep" | "turned", OddFile[]> = JSON.parse(
-  readFileSync(join(fixtures, "odd_files.json"), "utf8"),
-);
-const manifest: Manifest = JSON.parse(readFileSync(join(fixtures, "preprocess.json"), "utf8"));
-
-/** The module as one script a page can import. */
-async function bundle(): Promise<string> {
-  const result = await build({
-    configFile: false,
-    logLevel: "warn",
-    build: {
-      write: false,
-      minify: false,
-      target: "esnext",
-      lib: { entry: join(import.meta.dirname, "pixels_module.ts"), formats: ["es"], fileName: "pixels" },
-    },
-  });
-  const [output] = Array.isArray(result) ? result : [result];
-  if (!output || !("output" in output)) throw new Error("nothing was built");
-  return output.output[0].code;
-}
+import { bundlePixels, fixtures, manifest, odd } from "./pixels_bundle.ts";
 
 test("the browser gives the reference's pixels", async ({ page }) => {
-  const code = await bundle();
+  const code = await bundlePixels();
   // Addresses on the studio's own origin that only this page knows.
   await page.route("**/pixels/*", (route) => {
     const name = new URL(route.request().url()).pathname.split("/").at(-1) ?? "";

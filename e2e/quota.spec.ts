@@ -1,7 +1,7 @@
 // Room of so many bytes for the page, as a full disk leaves it: whatever part fits, training and export work, what is not
 // kept is told of, what is not told of is there after a reload, and all is kept once there is room.
 import { expect, type Page, test } from "@playwright/test";
-import { loadTiny, open, region, runStrip, setNumber } from "./support.ts";
+import { loadSmallDemo, loadTiny, open, region, runStrip, setNumber } from "./support.ts";
 
 /** One size between those at which nothing and everything fits; ten in `npm run test:soak`. */
 const sizes = process.env.SELORA_SOAK
@@ -58,6 +58,24 @@ for (const size of sizes)
     await isThere(page);
     await expect(region(page, "few")).toContainText("4 to validate, 8 to test");
   });
+
+test("20 MB of room for the demo: all of it is kept, and comes back", async ({ page, context, baseURL }) => {
+  const cdp = await context.newCDPSession(page);
+  const { origin } = new URL(baseURL ?? "");
+  await cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 20_000_000 });
+  await open(page);
+  await loadSmallDemo(page);
+  await setNumber(page, "Epochs", 1);
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+  await isThere(page);
+  await expect.poll(() => stored(page, "states")).toBe(1);
+  await expect(run(page)).toBeHidden();
+  await expect(table(page)).toBeHidden();
+  await page.reload();
+  await isThere(page);
+  for (const set of ["Some emoji", "Other emoji", "Known emoji"])
+    await expect(region(page, set)).toContainText("141 images");
+});
 
 /** How many entries of a kind are in the page's database; none where it has none. */
 const stored = (page: Page, room: "states" | "packs"): Promise<number> =>

@@ -52,6 +52,67 @@ export function renderDemo() {
   must("Drawing the demo's pictures", "The message above says why.", process.execPath, ["demo/render.mjs"]);
 }
 
+/** Engines that journeys are made in beside Chromium's: the programs each needs, and what brings them on Debian. */
+const others = [
+  {
+    name: "Firefox",
+    programs: [process.env.SELORA_FIREFOX || "/usr/bin/firefox-esr"],
+    packages: ["firefox-esr"],
+  },
+  {
+    name: "WebKit",
+    // It has no mode without a screen. Its browser comes with the library that the driver needs.
+    programs: [process.env.SELORA_WEBKIT || "/usr/bin/WebKitWebDriver", "/usr/bin/Xvfb"],
+    packages: ["webkit2gtk-driver", "xvfb"],
+  },
+];
+
+/** Milliseconds after which a server of packages is given up: tests can do without. */
+const LONGEST_INSTALL = 300_000;
+
+/** Engines of which a program is missing, with those that are. */
+export const incomplete = (there = existsSync) =>
+  others
+    .map((one) => ({ ...one, lacks: one.programs.filter((path) => !there(path)) }))
+    .filter(({ lacks }) => lacks.length > 0);
+
+/** Installs Firefox and WebKit where something of them is missing and Debian's packages can be had. */
+export function ensureOtherEngines() {
+  const wanted = incomplete();
+  if (wanted.length > 0 && existsSync("/etc/debian_version") && process.getuid?.() === 0) {
+    console.log(`Installing ${wanted.map(({ name }) => name).join(" and ")} ...`);
+    run("apt-get", ["update", "-q"], {}, LONGEST_INSTALL);
+    // One after the other: where one cannot be had, the other can.
+    for (const { packages } of wanted)
+      run(
+        "apt-get",
+        ["install", "-y", "-q", "--no-install-recommends", ...packages],
+        { DEBIAN_FRONTEND: "noninteractive" },
+        LONGEST_INSTALL,
+      );
+  }
+  for (const { name, lacks } of incomplete())
+    console.log(
+      `\nNO ${name.toUpperCase()} HERE: its journeys are not made. ${lacks.join(" and ")}: not there.\n`,
+    );
+}
+
+/**
+ * Why journeys were not made, of Playwright's report: a browser that could not be started here has neither passed nor
+ * failed. Each reason once.
+ */
+export function notTried({ suites = [] }) {
+  const ofSuite = (suite) => [...(suite.specs ?? []), ...(suite.suites ?? []).flatMap(ofSuite)];
+  const skipped = suites
+    .flatMap(ofSuite)
+    .flatMap(({ title, tests }) =>
+      tests
+        .filter(({ status }) => status === "skipped")
+        .map(({ annotations }) => annotations.find(({ type }) => type === "skip")?.description ?? title),
+    );
+  return [...new Set(skipped)];
+}
+
 /**
  * Finds a Chromium with a software WebGPU device, installing one where there is none.
  * @returns environment for tests: where Chromium is, and its SwiftShader for Dawn in Node

@@ -1,13 +1,25 @@
-// `npm test`: types, lint, unit tests (WASM, and WebGPU through Dawn over SwiftShader) and journeys in Chromium.
+// `npm test`: types, lint, unit tests (WASM, and WebGPU through Dawn over SwiftShader) and journeys in Chromium, some of
+// them in Firefox and WebKit too.
 // Each of types and lint counts as one test. Closes with one line `N passed, N failed`.
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { ensureChromium, installPackages, renderDemo, root, run, tool } from "./setup.mjs";
+import {
+  ensureChromium,
+  ensureOtherEngines,
+  installPackages,
+  notTried,
+  renderDemo,
+  root,
+  run,
+  tool,
+} from "./setup.mjs";
 import { tryPackage } from "./try_package.mjs";
 
 installPackages();
 renderDemo();
 const gpu = await ensureChromium();
+ensureOtherEngines();
+let untried = [];
 const results = join(root, ".cache", "test-results");
 rmSync(results, { recursive: true, force: true });
 mkdirSync(results, { recursive: true });
@@ -52,9 +64,11 @@ if (built) {
   });
   add(code, journeys, (r) => {
     if (r.stats.flaky > 0) console.log(`${r.stats.flaky} of the journeys passed only at the second try`);
+    untried = notTried(r);
     return [r.stats.expected + r.stats.flaky, r.stats.unexpected];
   });
 }
 
+for (const why of untried) console.log(`NOT TRIED: ${why}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);

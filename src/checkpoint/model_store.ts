@@ -1,7 +1,7 @@
 // Where fetched models are kept: a folder for each, its files, and a record that is written last, with a checksum of every
 // file and of itself. A model without that record is a download that stopped, and can go on where it did; a file that is
 // no longer what was fetched is fetched anew, when the person asks for the model. The browser keeps them in its private file system
-// (model_store_opfs.ts), Node in a folder (model_store_node.ts).
+// (model_store_opfs.ts), or in its database where it has none (model_store_idb.ts), Node in a folder (model_store_node.ts).
 import { z } from "zod";
 import { checksumOf } from "../checksum.ts";
 import { Failure } from "../failure.ts";

@@ -2,7 +2,7 @@
 // sentence for whatever went wrong inside. What platforms read differently, BMP and 16 bits, is read here. Big images wait for each other, so that a folder of them fits in memory.
 import { Failure } from "../failure.ts";
 import { decodeBmp } from "./bmp.ts";
-import { decodeDeepPng } from "./deep_png.ts";
+import { decodePng } from "./deep_png.ts";
 import {
   type ImageHeader,
   MAX_FILE_BYTES,
@@ -35,7 +35,7 @@ export function decoder(native: NativeDecode): DecodeImage {
     if (header.format === "bmp") return decodeBmp(read, path);
     const { orientation, bytes } = takeOrientation(read, header.format);
     const isDeep = header.format === "png" && bytes[24] === 16;
-    const decode = isDeep ? decodeDeepPng : native;
+    const decode = isDeep ? decodePng : native;
     return withinMemory(header.width * header.height, async () => {
       try {
         return turn(await decode(bytes, header), orientation);

@@ -1,7 +1,9 @@
 // Decoding in a browser worker: the browser's own decoders through createImageBitmap, colours untouched,
 // transparency over white. The header is read first, so that nothing huge is ever decoded.
 import { Failure } from "../failure.ts";
+import { withoutProfile } from "./colour_profile.ts";
 import { decoder } from "./decode.ts";
+import { decodePng, hasAlpha } from "./deep_png.ts";
 import { mimeType } from "./header.ts";
 import type { RgbImage } from "./types.ts";
 
@@ -9,8 +11,12 @@ import type { RgbImage } from "./types.ts";
 const TILE = 2048;
 
 /** `DecodeImage` for browsers, in a worker or a page; reads PNG, JPEG, WebP, GIF (first frame) and BMP. */
-export const decodeImage = decoder(async (bytes, { format }) => {
-  const bitmap = await createImageBitmap(new Blob([bytes], { type: mimeType(format) }), {
+export const decodeImage = decoder(async (bytes, header) => {
+  const { format } = header;
+  // A canvas keeps colours multiplied by alpha, each browser rounded in its own way.
+  if (format === "png" && hasAlpha(bytes)) return decodePng(bytes, header);
+  const plain = withoutProfile(bytes, format);
+  const bitmap = await createImageBitmap(new Blob([plain], { type: mimeType(format) }), {
     colorSpaceConversion: "none",
   });
   try {

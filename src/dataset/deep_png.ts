@@ -1,5 +1,6 @@
 // PNG of 16 bits a channel, read here and not by a platform: what a camera or a microscope writes often uses only 8 or 12
-// of them, and every decoder for 8 bits keeps the upper byte, which is then black.
+// of them, and every decoder for 8 bits keeps the upper byte, which is then black. And PNG of 8 bits with alpha, where
+// browsers differ in how they round.
 import { overWhite } from "./bmp.ts";
 import type { ImageHeader } from "./header.ts";
 import type { RgbImage } from "./types.ts";
@@ -19,13 +20,17 @@ const ADAM7 = [
   [0, 1, 1, 2],
 ] as const;
 
+/** Whether a PNG is of 8 bits a channel, one of them alpha. */
+export const hasAlpha = (bytes: Uint8Array) => bytes[24] === 8 && (bytes[25] === 4 || bytes[25] === 6);
+
 /**
- * Decodes a PNG of 16 bits a channel to 8: the upper 8 of the bits that its colours use. Transparency lies over white.
+ * Decodes a PNG of 16 bits a channel to 8: the upper 8 of the bits that its colours use; or one of 8 bits with alpha.
+ * Transparency lies over white.
  * @param bytes a file that `readHeader` has accepted
  * @returns `bits` where they are fewer than 16
  * @throws Error when the file is damaged
  */
-export async function decodeDeepPng(
+export async function decodePng(
   bytes: Uint8Array<ArrayBuffer>,
   { width, height }: ImageHeader,
 ): Promise<RgbImage> {
@@ -33,16 +38,18 @@ export async function decodeDeepPng(
   const channels = CHANNELS[type];
   if (channels === undefined) throw new Error(`colour type ${type} has no 16 bits`);
   const colours = channels < 3 ? 1 : 3;
-  const hasAlpha = channels !== colours;
-  const shape = { width, height, channels, passes: interlaced ? ADAM7 : ([[0, 0, 1, 1]] as const) };
+  const alpha = channels !== colours;
+  const deep = bytes[24] === 16;
+  const shape = { width, height, channels, deep, passes: interlaced ? ADAM7 : ([[0, 0, 1, 1]] as const) };
 
   let most = 0;
-  await eachRow(pixels, shape, ({ values }) => {
+  const look: (row: Row) => boolean = ({ values }) => {
     for (let i = 0; i < values.length; i += channels)
       for (let c = 0; c < colours; c++) most = Math.max(most, values[i + c] as number);
     // Such a value needs all bits; the rest need not be looked at.
     return most < 2 ** 12;
-  });
+  };
+  if (deep) await eachRow(pixels, shape, look);
   const bits = RANGES.find((range) => most < 2 ** range) ?? 16;
   const shift = bits - 8;
 
@@ -51,7 +58,7 @@ export async function decodeDeepPng(
     let out = (y * width + x) * 3;
     for (let i = 0; i < values.length; i += channels, out += step * 3) {
       // Alpha says 65,535 where it is not of the colours' range.
-      const given = hasAlpha ? (values[i + colours] as number) : 0xffff;
+      const given = alpha ? (values[i + colours] as number) : 0xffff;
       const isClear = clear?.every((value, c) => values[i + c] === value) ?? false;
       const cover = isClear ? 0 : given >> (given < 2 ** bits ? shift : 8);
       for (let c = 0; c < 3; c++)
@@ -59,7 +66,7 @@ export async function decodeDeepPng(
     }
     return true;
   });
-  return { width, height, data, ...(bits < 16 && { bits }) };
+  return { width, height, data, ...(deep && bits < 16 && { bits }) };
 }
 
 /** The packed pixels of a PNG, and what is needed to unpack them. */
@@ -86,6 +93,8 @@ interface Shape {
   width: number;
   height: number;
   channels: number;
+  /** 16 bits a channel, else 8. */
+  deep: boolean;
   passes: readonly (readonly [x: number, y: number, dx: number, dy: number])[];
 }
 
@@ -104,8 +113,8 @@ async function eachRow(
   shape: Shape,
   use: (row: Row) => boolean,
 ): Promise<void> {
-  const { width, height, channels, passes } = shape;
-  const each = channels * 2;
+  const { width, height, channels, deep, passes } = shape;
+  const each = channels * (deep ? 2 : 1);
   const rows = passes.flatMap(([x, y, dx, dy]) => {
     const [across, down] = [Math.ceil((width - x) / dx), Math.ceil((height - y) / dy)];
     return across > 0 && down > 0 ? [{ x, y, dx, dy, across, down }] : [];
@@ -136,7 +145,8 @@ async function eachRow(
         await fill(row);
         const now = row.subarray(1);
         unfilter(row[0] as number, now, before, each);
-        for (let v = 0; v < values.length; v++)
+        if (!deep) values.set(now);
+        for (let v = 0; deep && v < values.length; v++)
           values[v] = ((now[2 * v] as number) << 8) | (now[2 * v + 1] as number);
         if (!use({ y: y + i * dy, x, step: dx, values })) return;
         before.set(now);

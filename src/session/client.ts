@@ -12,8 +12,11 @@ const AT_ONCE = new Set<Method>(["pause", "resume", "stop", "saveRun", "image", 
 
 const isFiles = (arg: unknown): arg is SourceFile[] => Array.isArray(arg) && arg[0]?.blob instanceof Blob;
 
-/** Starts the engine in a worker of its own and returns a Session that speaks to it. */
-export function connectSession(): Session {
+/**
+ * Starts the engine in a worker of its own and returns a Session that speaks to it.
+ * @param oneThread opens devices without threads
+ */
+export function connectSession(oneThread = false): Session {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), {
     type: "module",
     name: "selora-engine",
@@ -110,7 +113,7 @@ export function connectSession(): Session {
       });
 
   return {
-    open: carry("open"),
+    open: (choice) => carry("open")(choice, oneThread),
     loadModel: carry("loadModel"),
     loadData: carry("loadData"),
     corrupt: carry("corrupt"),

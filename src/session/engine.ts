@@ -26,6 +26,7 @@ import type {
   BackendChoice,
   DeviceReport,
   ExportReport,
+  MemoryEstimate,
   MergedReport,
   ModelAnswers,
   ModelReport,
@@ -79,6 +80,13 @@ interface Model {
 }
 
 const models = () => import("./models.ts");
+
+/** Numbers in a checkpoint. */
+function parametersOf({ source }: Checkpoint): number {
+  let count = 0;
+  for (const { pieces } of source.tensors) for (const piece of pieces) count += piece.count;
+  return count;
+}
 
 /**
  * Makes the engine of one session. Nothing is opened or loaded until it is asked for.
@@ -199,10 +207,10 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
     }
   }
 
-  async function openDevice(wanted: BackendChoice): Promise<Backend> {
+  async function openDevice(wanted: BackendChoice, oneThread = false): Promise<Backend> {
     await gone?.close();
     gone = null;
-    const opened = await openBackend(wanted);
+    const opened = await openBackend(wanted, oneThread);
     choice = wanted;
     lost = null;
     opened.lost?.then((reason) => {
@@ -367,10 +375,15 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
       .reduce((sum, role) => sum + (fitting.get(role) ?? 0), 0);
   }
 
+  function memoryOf(recipe: Recipe): MemoryEstimate {
+    const { checkpoint, halves } = needModel();
+    const there = backend?.name === "webgpu" ? halves : 0;
+    return estimateMemory(checkpoint.architecture, parametersOf(checkpoint), validRecipe(recipe), there);
+  }
+
   function modelReport({ checkpoint, text: { tower, problem }, fingerprint }: Model): ModelReport {
     const { name, architecture, preprocessing, questions, notes, table, source } = checkpoint;
-    let parameters = 0;
-    for (const { pieces } of source.tensors) for (const { count } of pieces) parameters += count;
+    const parameters = parametersOf(checkpoint);
     const poolings = poolingsOf(architecture);
     const text = { available: tower !== null && textSpacePooling(architecture) !== null, problem };
     return {
@@ -430,13 +443,13 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
   }
 
   return {
-    open: (wanted: BackendChoice) =>
+    open: (wanted: BackendChoice, oneThread?: boolean) =>
       exclusive("loading", async () => {
         // Tensors belong to the backend they were made on: everything on the old one is made anew when needed. Another
         // GPU device takes the old one's place in tfjs, which then finds nothing that was on it to dispose of.
         const had = run;
         if (backend?.name === "webgpu" && wanted !== "wasm") letGo();
-        const opened = await openDevice(wanted).catch((error: unknown) => {
+        const opened = await openDevice(wanted, oneThread).catch((error: unknown) => {
           if (had && !run) runLost = Failure.from(error);
           throw error;
         });
@@ -449,9 +462,10 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
 
     loadModel: (dropped: SourceFile[], answers: ModelAnswers) =>
       exclusive("loading", async (job) => {
-        const { openCheckpoint, openText, unpackModel } = await models();
+        const { checkRoom, openCheckpoint, openText, unpackModel } = await models();
         const files = await unpackModel(dropped);
         const checkpoint = await openCheckpoint(files, answers);
+        checkRoom(4 * parametersOf(checkpoint), "bad-model");
         const halves = await checkWeights(checkpoint, job);
         const text = await openText(checkpoint.source, files, checkpoint.architecture.activation);
         const fingerprint = await fingerprintOf(dropped);
@@ -533,12 +547,7 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
         return reportOn(set, names, ownLabels());
       }),
 
-    estimateMemory: async (recipe) => {
-      const loaded = needModel();
-      const { parameters } = modelReport(loaded);
-      const halves = backend?.name === "webgpu" ? loaded.halves : 0;
-      return estimateMemory(loaded.checkpoint.architecture, parameters, validRecipe(recipe), halves);
-    },
+    estimateMemory: async (recipe) => memoryOf(recipe),
 
     evaluate: (id, head, recipe) =>
       onDevice("evaluating", async (job) => {
@@ -562,6 +571,7 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
         const from = typeof as === "object" ? as : undefined;
         const id = typeof as === "string" ? as : (from?.id ?? crypto.randomUUID());
         const input = await runInput(recipe, job);
+        (await models()).checkRoom(memoryOf(recipe).bytes, "bad-recipe");
         // A run needs the memory more than the toggles of the one before it do.
         for (const entries of run?.entries.values() ?? []) entries.clear();
         control = createRunControl();

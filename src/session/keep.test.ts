@@ -518,3 +518,37 @@ test("a database that never answers is given up", async () => {
   vi.useRealTimers();
   vi.restoreAllMocks();
 });
+
+test("where the browser keeps no Blobs, their bytes are kept, and come back as Blobs", async () => {
+  const { put } = IDBObjectStore.prototype;
+  const holdsBlob = (value: unknown): boolean =>
+    value instanceof Blob ||
+    (typeof value === "object" && value !== null && !ArrayBuffer.isView(value)
+      ? Object.values(value).some(holdsBlob)
+      : false);
+  const refusing = vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(function (
+    this: IDBObjectStore,
+    value,
+    key,
+  ) {
+    if (holdsBlob(value)) throw new DOMException("Error preparing Blob/File data", "UnknownError");
+    return put.call(this, value, key);
+  });
+  try {
+    const keep = await openKeep(fresh());
+    await keep.pack("p", "vit", [
+      { path: "a", blob: new Blob(["first"]) },
+      { path: "b", blob: new Blob(["second"]) },
+    ]);
+    const files = await keep.unpack("p");
+    expect(await Promise.all((files ?? []).map(({ blob }) => blob.text()))).toEqual(["first", "second"]);
+    expect((await keep.things()).find(({ id }) => id === "p")?.bytes).toBe(11);
+    const { id: _, ...one } = state("run-1");
+    await keep.putState(one);
+    const back = await keep.state("run-1");
+    expect(back?.saved.snapshot).toBeInstanceOf(Blob);
+    expect(back?.saved.snapshot.size).toBe(one.saved.snapshot.size);
+  } finally {
+    refusing.mockRestore();
+  }
+});

@@ -9,7 +9,7 @@ import { Failure } from "../failure.ts";
 import { nextTurn } from "../turn.ts";
 import type { AccuracyPoint, GateFrame, GateInfo, SavedRun, SourceFile, StepReport } from "./protocol.ts";
 import { type RunDetails, type RunRecord, runDetailsSchema, runRecordSchema } from "./run_record.ts";
-import { frameSchema, gateSchema, savedRunSchema } from "./saved_run.ts";
+import { blobSchema, frameSchema, gateSchema, savedRunSchema } from "./saved_run.ts";
 
 /** Several files as one: their paths and sizes, and their bytes one after the other. */
 const packSchema = z.object({
@@ -17,7 +17,7 @@ const packSchema = z.object({
   /** What it is, for a list. */
   name: z.string().default("Files"),
   files: z.array(z.object({ path: z.string(), size: z.int().min(0) })).max(1_000_000),
-  blob: z.instanceof(Blob),
+  blob: blobSchema,
 });
 
 const count = z.int().min(0);
@@ -277,6 +277,9 @@ async function room(): Promise<number | null> {
 /** Of every entry, beside the version of what is in it. Entries of format 1 have neither this nor a sum. */
 const FORMAT = 2;
 
+/** A Blob's bytes, which blobSchema makes a Blob again. */
+const bytesOf = async (blob: Blob) => new Uint8Array(await blob.arrayBuffer()) as unknown as Blob;
+
 /** An entry with its format and a checksum over all of it. */
 async function sealed<T extends object>(value: T): Promise<T & { sum: string }> {
   const entry = { ...value, format: FORMAT };
@@ -465,6 +468,30 @@ export async function openKeep(database = "selora"): Promise<Keep> {
     return null;
   }
 
+  /** Whether this database takes Blobs. That of WebKit's private windows does not, which shows when one is put. */
+  let takesBlobs = true;
+
+  /**
+   * Puts an entry that holds a Blob.
+   * @param plain the same with the Blob's bytes in its place
+   */
+  async function putWhole<T extends object>(
+    value: T,
+    plain: () => Promise<T>,
+    put: (entry: T & { sum: string }) => Promise<void>,
+  ): Promise<void> {
+    if (takesBlobs) {
+      try {
+        return await put(await sealed(value));
+      } catch (error) {
+        const name = error instanceof DOMException ? error.name : "";
+        if (name !== "UnknownError" && name !== "DataCloneError") throw error;
+      }
+    }
+    await put(await sealed(await plain()));
+    takesBlobs = false;
+  }
+
   const bytesOfState = ({ saved, history }: Omit<KeptState, "id">) =>
     saved.snapshot.size + history.frames.length * (13 * (history.frames[0]?.open.length ?? 0) + 100);
 
@@ -588,11 +615,17 @@ export async function openKeep(database = "selora"): Promise<Keep> {
           left = await room();
         }
         if (bytes > STATES_LIMIT || (left !== null && bytes > left)) throw noRoom(what, bytes, left);
-        const entry = await sealed({ ...state, id, when: Date.now(), bytes });
-        await write(["states"], async (writing) => {
-          const states = writing.objectStore("states");
-          if (!(await states.get(id))?.saved?.result) await states.put(entry);
-        });
+        const { saved } = state;
+        const kept = { ...state, id, when: Date.now(), bytes };
+        await putWhole(
+          kept,
+          async () => ({ ...kept, saved: { ...saved, snapshot: await bytesOf(saved.snapshot) } }),
+          (entry) =>
+            write(["states"], async (writing) => {
+              const states = writing.objectStore("states");
+              if (!(await states.get(id))?.saved?.result) await states.put(entry);
+            }),
+        );
       } catch (error) {
         throw refusal(error, what, bytes);
       }
@@ -609,13 +642,17 @@ export async function openKeep(database = "selora"): Promise<Keep> {
       try {
         const left = await room();
         if (left !== null && bytes > left) throw noRoom(name, bytes, left);
-        const entry = await sealed({
+        const pack = {
           id,
           name: name.slice(0, 200),
           files: files.map(({ path, blob }) => ({ path, size: blob.size })),
           blob: await joined(files),
-        });
-        await write(["packs"], (writing) => writing.objectStore("packs").put(entry));
+        };
+        await putWhole(
+          pack,
+          async () => ({ ...pack, blob: await bytesOf(pack.blob) }),
+          (entry) => write(["packs"], (writing) => writing.objectStore("packs").put(entry)),
+        );
       } catch (error) {
         throw refusal(error, name, bytes);
       }
@@ -677,7 +714,7 @@ export async function openKeep(database = "selora"): Promise<Keep> {
           kind: model ? "model" : "images",
           id,
           name: known ?? name ?? "Files",
-          bytes: blob?.size ?? 0,
+          bytes: blob?.size ?? (blob as unknown as Uint8Array | undefined)?.byteLength ?? 0,
         });
       }
       for (const { id, name, bytes } of await db.getAll("states"))

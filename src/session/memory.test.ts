@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { Architecture } from "../checkpoint/types.ts";
 import { estimateMemory } from "./memory.ts";
 import { defaultRecipe } from "./recipe.ts";
+import { checkRoom, roomOf } from "./room.ts";
 
 /** ViT-B/16 at 224. */
 const base: Architecture = {
@@ -90,4 +91,29 @@ test("whole matrices, a probe and a teacher are counted as what they are", () =>
   expect(of({ method: "linear" })).toMatchObject({ [learned]: 0, Activations: 0 });
   expect(of({ keep: 1 })["Frozen model's features"]).toBe(4 * 4 * 24 * 4);
   expect(of({})["Frozen model's features"]).toBeUndefined();
+});
+
+const iPhone =
+  "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
+const android =
+  "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Mobile Safari/537.36";
+const computer =
+  "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36";
+
+test("a telephone has a limit, smaller where there is little memory; a computer has none", () => {
+  const gib = 2 ** 30;
+  expect(roomOf({ userAgent: iPhone })).toBe(gib);
+  expect(roomOf({ userAgent: android, deviceMemory: 8 })).toBe(0.75 * gib);
+  expect(roomOf({ userAgent: android, deviceMemory: 2 })).toBe(0.5 * gib);
+  expect(roomOf({ userAgent: android })).toBe(0.75 * gib);
+  expect(roomOf({ userAgent: computer, deviceMemory: 2 })).toBe(null);
+  expect(roomOf({})).toBe(null);
+});
+
+test("what does not fit a telephone is refused with what to do, and what fits is not", () => {
+  const bytes = estimateMemory(base, 86_567_656, { ...defaultRecipe, batch: 32 }).bytes;
+  expect(() => checkRoom(bytes, "bad-recipe", { userAgent: iPhone })).toThrow(/a telephone ends a page/);
+  expect(() => checkRoom(bytes, "bad-recipe", { userAgent: computer })).not.toThrow();
+  expect(() => checkRoom(4 * 304_000_000, "bad-model", { userAgent: iPhone })).toThrow(/1\.1 GB .* 1\.0 GB/);
+  expect(() => checkRoom(4 * 22_000_000, "bad-model", { userAgent: android, deviceMemory: 2 })).not.toThrow();
 });

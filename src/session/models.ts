@@ -4,3 +4,4 @@ export { openCheckpoint } from "../checkpoint/open_checkpoint.ts";
 export { writeMerged } from "../export/merged.ts";
 export { openText } from "../text/tower.ts";
 export { unpackModel } from "./model_zip.ts";
+export { checkRoom } from "./room.ts";

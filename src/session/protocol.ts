@@ -293,7 +293,8 @@ export type SessionEvent =
  * when it does. Methods other than pause, resume, stop, saveRun and image wait for the one before them to end.
  */
 export interface Session {
-  open(choice: BackendChoice): Promise<DeviceReport>;
+  /** @param oneThread WASM does without threads, where they do not start */
+  open(choice: BackendChoice, oneThread?: boolean): Promise<DeviceReport>;
   loadModel(files: SourceFile[], answers: ModelAnswers): Promise<ModelReport>;
   /**
    * Adds a set; a new target replaces the old one, any other set is added under its name. Where only the person can say

@@ -75,6 +75,12 @@ const resultSchema = z.looseObject({
 });
 const fingerprint = z.string().max(64).nullable();
 
+/** A Blob, kept as its bytes where a browser keeps no Blobs. */
+export const blobSchema = z.preprocess(
+  (value) => (value instanceof Uint8Array ? new Blob([value as Uint8Array<ArrayBuffer>]) : value),
+  z.instanceof(Blob),
+);
+
 /** A saved run, as far as its shape goes; the snapshot in it is checked when it is read (training/snapshot_file.ts). */
 export const savedRunSchema = z.object({
   version: z.literal(1),
@@ -88,7 +94,7 @@ export const savedRunSchema = z.object({
   before: evaluationSchema,
   validation: share.nullable(),
   result: resultSchema.nullable(),
-  snapshot: z.instanceof(Blob),
+  snapshot: blobSchema,
 });
 
 const sameAs = (one: { role: string; name: string }) => (other: { role: string; name: string }) =>

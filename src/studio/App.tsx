@@ -7,6 +7,7 @@ import { opensAt } from "../session/recipe.ts";
 import { NoResults } from "./compare/NoResults.tsx";
 import { Header } from "./header/Header.tsx";
 import { RunStrip } from "./header/RunStrip.tsx";
+import { SLOW_START } from "./header/slow_start.ts";
 import { Input } from "./input/Input.tsx";
 import { Boundary } from "./shared/Boundary.tsx";
 import { DropRunDialog } from "./shared/DropRunDialog.tsx";
@@ -25,6 +26,8 @@ const ReportPanel = part(async () => (await import("./compare/ReportPanel.tsx"))
 const Runs = memo(part(async () => (await import("./runs/Runs.tsx")).Runs));
 const Unfinished = part(async () => (await import("./shared/Unfinished.tsx")).Unfinished);
 const Elsewhere = part(async () => (await import("./elsewhere/Elsewhere.tsx")).Elsewhere);
+const Shared = part(async () => (await import("./offline/Shared.tsx")).Shared);
+const SlowStart = part(async () => (await import("./header/SlowStart.tsx")).SlowStart);
 const Benchmark = part(async () => (await import("./benchmark/Benchmark.tsx")).Benchmark);
 
 const own = [
@@ -42,6 +45,7 @@ export function App() {
   const engine = useSession((state) => state.device !== null);
   const unfinished = useSitting((state) => state.unfinished);
   const elsewhere = useSitting((state) => state.status === "elsewhere");
+  const slow = useSlowStart(engine || elsewhere);
   const columns = elsewhere ? others : own;
   useEffect(() => (engine || elsewhere ? fetchPartsWhenIdle() : undefined), [engine, elsewhere]);
   const [view, turnToView] = useView();
@@ -79,12 +83,22 @@ export function App() {
         </nav>
       )}
       <Failures />
+      {slow && (
+        <Suspense>
+          <SlowStart />
+        </Suspense>
+      )}
       {measuring && (
         <Boundary>
           <Suspense fallback={<main className="columns" />}>
             <Benchmark onLeave={() => turnToView("studio")} />
           </Suspense>
         </Boundary>
+      )}
+      {engine && !elsewhere && !measuring && (
+        <Suspense>
+          <Shared />
+        </Suspense>
       )}
       {unfinished && (
         <Suspense>
@@ -127,6 +141,19 @@ export function App() {
       <LiveRegion />
     </div>
   );
+}
+
+/** Whether nothing is open after a while, or at once when it could not be opened. */
+function useSlowStart(open: boolean): boolean {
+  const [late, setLate] = useState(false);
+  const failed = useSession(({ failures, loss }) => failures.length > 0 && loss === null);
+  const wasOpen = useRef(open);
+  wasOpen.current ||= open;
+  useEffect(() => {
+    const timer = setTimeout(() => setLate(true), SLOW_START);
+    return () => clearTimeout(timer);
+  }, []);
+  return !wasOpen.current && (late || failed);
 }
 
 function WatchColumn() {

@@ -12,6 +12,7 @@ import { openKeep } from "../session/keep.ts";
 import { connectLibrary } from "../session/library_client.ts";
 import { App } from "./App.tsx";
 import { createLibraryStore } from "./state/library_store.ts";
+import { asksOneThread } from "./state/one_thread.ts";
 import { browserAddress, createRecipeStore } from "./state/recipe_store.ts";
 import { createRunner } from "./state/runner.ts";
 import { createRunsStore } from "./state/runs_store.ts";
@@ -21,7 +22,7 @@ import { StudioContext } from "./state/studio.ts";
 import { createTabs, openChannel } from "./state/tabs.ts";
 import { cssVariables, theme } from "./theme.ts";
 
-const session = createSessionStore(connectSession());
+const session = createSessionStore(connectSession(asksOneThread(location.hash)));
 const recipe = createRecipeStore(browserAddress);
 const library = createLibraryStore(connectLibrary());
 const kept = openKeep();

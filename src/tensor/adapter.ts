@@ -3,13 +3,30 @@
 
 const inNode = typeof process !== "undefined" && process.versions?.node !== undefined;
 
-/** `navigator.gpu`, or Dawn's in Node; null where there is neither or no adapter. */
+/** Most milliseconds that a browser may take to say what GPU it has, or to hand it over. */
+const PATIENCE = 4_000;
+
+/** What a browser promised, or a rejection once that has taken too long; what comes late is handed to `late`. */
+export function inTime<T>(promised: Promise<T>, late: (value: T) => void = () => {}): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let over = false;
+    const timer = setTimeout(() => {
+      over = true;
+      reject(new Error(`nothing came within ${PATIENCE / 1000} seconds`));
+    }, PATIENCE);
+    promised
+      .then((value) => (over ? late(value) : resolve(value)), reject)
+      .finally(() => clearTimeout(timer));
+  });
+}
+
+/** `navigator.gpu`, or Dawn's in Node; null where there is neither, no adapter, or no answer. */
 export async function requestAdapter(): Promise<GPUAdapter | null> {
   if (inNode && !globalThis.navigator?.gpu) await installDawn();
   const gpu = globalThis.navigator?.gpu;
   if (!gpu) return null;
   try {
-    return await gpu.requestAdapter({ powerPreference: "high-performance" });
+    return await inTime(gpu.requestAdapter({ powerPreference: "high-performance" }));
   } catch {
     return null;
   }

@@ -5,12 +5,12 @@ import { type BackendWasm, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import * as tf from "@tensorflow/tfjs-core";
 import { Failure } from "../failure.ts";
-import { adapterName, isSoftware, requestAdapter } from "./adapter.ts";
+import { adapterName, inTime, isSoftware, requestAdapter } from "./adapter.ts";
 import { forgetDevice, watchDevice } from "./faults.ts";
 import { watchHeap } from "./memory.ts";
 import { registerBodies } from "./wasm/bodies.ts";
 import { Machine } from "./wasm/machine.ts";
-import { sharingMemory } from "./wasm/memory.ts";
+import { compiling } from "./wasm/memory.ts";
 import { adopt } from "./webgpu/adopt.ts";
 import "./webgpu/kernels.ts";
 import { chooseTunedForms } from "./webgpu/tuning.ts";
@@ -37,9 +37,11 @@ const inNode = typeof process !== "undefined" && process.versions?.node !== unde
 
 /**
  * Opens a backend and makes it current for every door of this room.
+ * @param oneThread WASM does without threads, where they do not start; heeded the first time that WASM is opened
  * @throws Failure "gpu" when "webgpu" was asked for and there is no adapter, or no device can be had
  */
-export async function openBackend(choice: BackendChoice = "auto"): Promise<Backend> {
+export async function openBackend(choice: BackendChoice = "auto", oneThread = false): Promise<Backend> {
+  const openWasm = (reason: string | null) => openOnWasm(reason, oneThread);
   if (choice === "wasm") return openWasm(null);
   const adapter = await requestAdapter();
   if (!adapter) {
@@ -90,10 +92,13 @@ async function openWebGPU(adapter: GPUAdapter): Promise<Backend> {
   ] as const) {
     requiredLimits[limit] = adapter.limits[limit];
   }
-  const device = await adapter.requestDevice({
-    requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
-    requiredLimits,
-  });
+  const device = await inTime(
+    adapter.requestDevice({
+      requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
+      requiredLimits,
+    }),
+    (late) => late.destroy(),
+  );
   if (isSoftware(adapter)) chooseVariant(device, "software");
   const lost = watchDevice(device);
   if (tf.findBackendFactory("webgpu")) tf.removeBackend("webgpu");
@@ -121,8 +126,8 @@ async function openWebGPU(adapter: GPUAdapter): Promise<Backend> {
 let machine: Promise<Machine | null> | null = null;
 let heapWatched = false;
 
-async function openWasm(reason: string | null): Promise<Backend> {
-  machine ??= startWasm();
+async function openOnWasm(reason: string | null, oneThread: boolean): Promise<Backend> {
+  machine ??= startWasm(oneThread);
   const ours = await machine;
   if (!(await tf.setBackend("wasm"))) {
     throw new Failure({
@@ -144,7 +149,7 @@ async function openWasm(reason: string | null): Promise<Backend> {
   return {
     name: "wasm",
     adapter: words.filter(Boolean).join(", "),
-    reason: [reason, slower(ours)].filter(Boolean).join(" ") || null,
+    reason: [reason, slower(ours, oneThread)].filter(Boolean).join(" ") || null,
     device: null,
     lost: null,
     // tfjs registers the factory once per import, so the module stays and only its tensors are the caller's to free.
@@ -153,20 +158,22 @@ async function openWasm(reason: string | null): Promise<Backend> {
 }
 
 /** Why fewer threads or plainer instructions compute than a browser of today has; null where none are missing. */
-function slower(ours: Machine | null): string | null {
+function slower(ours: Machine | null, oneThread: boolean): string | null {
   if (!ours) return "This browser has no WebAssembly SIMD, so that training is several times slower.";
   if (ours.threads > 1 || inNode || navigator.hardwareConcurrency < 2) return null;
+  if (oneThread) return "One thread computes, as you asked. Load the page again to have more.";
   return globalThis.crossOriginIsolated
     ? "This browser does not let threads share memory, so one thread computes."
     : "The page came without the headers that threads need, so one thread computes. Load it again: the studio adds them itself from the second time on.";
 }
 
 /** Lets tfjs compile its module and puts our kernels beside it. Tfjs's own threads would only be in the way of ours. */
-async function startWasm(): Promise<Machine | null> {
+async function startWasm(oneThread: boolean): Promise<Machine | null> {
   setWasmPaths(await locateWasmFiles());
   tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
   const start = () => tf.setBackend("wasm");
-  const opened = await (inNode || globalThis.crossOriginIsolated ? sharingMemory(start) : start());
+  const sharing = !oneThread && (inNode || globalThis.crossOriginIsolated);
+  const opened = await compiling(sharing, start);
   const started = opened ? await Machine.start(tf.backend() as BackendWasm) : null;
   if (started) registerBodies(started);
   return started;

@@ -1,4 +1,5 @@
 // What makes the page installable: its name, its colours, its icon, drawn once for every size.
+import { SHARE_FIELD } from "./share_box.ts";
 
 /** Six gates, one of them open: the mark in the page's header. A maskable icon keeps it in the middle. */
 export const icon = (size: number): string =>
@@ -22,4 +23,11 @@ export const manifest = {
   background_color: "#ffffff",
   theme_color: "#3b5ec9",
   icons: [size(192), size(512)],
+  // Taken by the service worker (share_box.ts), so that nothing that is shared leaves the machine.
+  share_target: {
+    action: "share",
+    method: "POST",
+    enctype: "multipart/form-data",
+    params: { files: [{ name: SHARE_FIELD, accept: ["image/*"] }] },
+  },
 };

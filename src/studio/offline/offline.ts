@@ -9,6 +9,20 @@ export interface OfflineState {
   reload(): void;
 }
 
+/**
+ * The worker that waits to take over from an older one. A first worker takes over from nobody, and WebKit still calls it
+ * waiting when it is at work already.
+ * @param controlled whether the page has its files from a worker
+ */
+export function newer(
+  { waiting, active }: Pick<ServiceWorkerRegistration, "waiting" | "active">,
+  controlled: boolean,
+): ServiceWorker | null {
+  return controlled && waiting?.state === "installed" && active !== null && active !== waiting
+    ? waiting
+    : null;
+}
+
 /** How often a page that stays open asks for a newer version: hourly, in milliseconds. */
 const LOOK_EVERY = 3_600_000;
 
@@ -27,10 +41,8 @@ export function createOffline() {
   async function register(): Promise<void> {
     const registration = await navigator.serviceWorker.register("service_worker.js");
     const look = () => {
-      // The very first one has nobody to take over from.
-      if (!registration.waiting || !navigator.serviceWorker.controller) return;
-      waiting = registration.waiting;
-      store.setState({ update: true });
+      waiting = newer(registration, navigator.serviceWorker.controller !== null);
+      store.setState({ update: waiting !== null });
     };
     look();
     registration.addEventListener("updatefound", () => {

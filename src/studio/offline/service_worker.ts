@@ -2,6 +2,7 @@
 // that let the engine use threads where the host sends none. It fetches nothing but what the page asks for, from the
 // page's own origin. Built as a classic script of its own, since not every browser runs modules here.
 import { headersFor } from "../../serving.ts";
+import { createShareBox } from "./share_box.ts";
 
 /** What a build writes in: the page's files, without weights and pictures, and a name for just these. */
 declare const PRECACHE: { version: string; files: string[] };
@@ -34,6 +35,8 @@ const files = new Set(PRECACHE.files.map((path) => new URL(path, scope).href));
 const demo = new URL("demo/", scope).href;
 const assets = new URL("assets/", scope).href;
 
+const shares = createShareBox(scope);
+
 worker.addEventListener("install", (event) => {
   const keep = async () => {
     const cache = await caches.open(CACHE);
@@ -49,8 +52,9 @@ worker.addEventListener("activate", (event) => {
     // The version before stays: another tab may still show it, and ask for parts of it.
     const old = ours.filter((name) => name !== CACHE).slice(0, -1);
     await Promise.all(old.map((name) => caches.delete(name)));
-    // Not waited for: Firefox does not finish it while threads of the page sleep, and would answer nothing until then.
-    void worker.clients.claim();
+    // Not waited for: Firefox asks every worker of the page, and the engine's threads, which sleep between jobs, never
+    // answer. Until this ends, the page would get no file any more.
+    void worker.clients.claim().catch(() => {});
   };
   event.waitUntil(begin());
 });
@@ -61,6 +65,7 @@ worker.addEventListener("message", ({ data }) => {
 
 worker.addEventListener("fetch", (event) => {
   const { request } = event;
+  if (shares.takes(request)) return event.respondWith(shares.answer(request));
   if (request.method !== "GET" || !request.url.startsWith(scope)) return;
   event.respondWith(answer(request));
 });

@@ -2,6 +2,7 @@
 // same data. Only settings that differ from their default stand in the address, and never anything of the data.
 import { createStore, type StoreApi } from "zustand/vanilla";
 import { defaultRecipe, type Recipe, recipeSchema } from "../../session/recipe.ts";
+import { asksOneThread, hashOf, recipePart } from "./one_thread.ts";
 
 export type RecipeKey = keyof Recipe;
 export const recipeKeys = Object.keys(defaultRecipe) as RecipeKey[];
@@ -91,8 +92,11 @@ export interface AddressBar {
 }
 
 export const browserAddress: AddressBar = {
-  read: () => location.hash,
-  write: (hash) => history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search),
+  read: () => recipePart(location.hash),
+  write(recipe) {
+    const hash = hashOf(recipe, asksOneThread(location.hash));
+    history.replaceState(null, "", hash || location.pathname + location.search);
+  },
   onChange: (listener) => addEventListener("hashchange", listener),
 };
 

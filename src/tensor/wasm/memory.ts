@@ -48,17 +48,17 @@ export function withMemory(module: Uint8Array, shared: boolean): Uint8Array<Arra
 }
 
 /**
- * Runs `start`, which makes tfjs compile its module, and lets its memory be shared. Where the engine refuses that, it
- * stays unshared.
+ * Runs `start`, which makes tfjs compile its module, from its bytes, as a host may send them under any type.
+ * @param share lets its memory be shared; where the engine refuses that, it stays unshared
  */
-export async function sharingMemory<T>(start: () => Promise<T>): Promise<T> {
+export async function compiling<T>(share: boolean, start: () => Promise<T>): Promise<T> {
   const { instantiate, instantiateStreaming } = WebAssembly;
   const sharing = async (source: BufferSource, imports?: WebAssembly.Imports) => {
     const bytes = ArrayBuffer.isView(source)
       ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
       : new Uint8Array(source);
     const asItIs = () => instantiate(source, imports);
-    const shared = withMemory(bytes, true);
+    const shared = share ? withMemory(bytes, true) : null;
     return shared ? instantiate(shared, imports).catch(asItIs) : asItIs();
   };
   try {
