@@ -1,15 +1,14 @@
 // Decoding in a browser worker: the browser's own decoders through createImageBitmap, colours untouched,
 // transparency over white. The header is read first, so that nothing huge is ever decoded.
 import { Failure } from "../failure.ts";
-import { decoder } from "./decode.ts";
+import { decoder, type NativeDecode, type WithinMemory } from "./decode.ts";
 import { mimeType } from "./header.ts";
 import type { RgbImage } from "./types.ts";
 
 /** Pixels are read back in tiles of this edge: canvases have a largest side, and RGBA of all at once costs memory. */
 const TILE = 2048;
 
-/** `DecodeImage` for browsers, in a worker or a page; reads PNG, JPEG, WebP, GIF (first frame) and BMP. */
-export const decodeImage = decoder(async (bytes, { format }) => {
+const native: NativeDecode = async (bytes, { format }) => {
   const bitmap = await createImageBitmap(new Blob([bytes], { type: mimeType(format) }), {
     colorSpaceConversion: "none",
   });
@@ -18,7 +17,13 @@ export const decodeImage = decoder(async (bytes, { format }) => {
   } finally {
     bitmap.close();
   }
-});
+};
+
+/** `DecodeImage` for browsers, in a worker or a page; reads PNG, JPEG, WebP, GIF (first frame) and BMP. */
+export const decodeImage = decoder(native);
+
+/** The same, where others decide when there is memory for an image. */
+export const decoderWithin = (within: WithinMemory) => decoder(native, within);
 
 let shared: OffscreenCanvasRenderingContext2D | null = null;
 
