@@ -64,6 +64,8 @@ function call(request: Request): Promise<unknown> {
       return engine.merge();
     case "readBack":
       return engine.readBack(...request.args);
+    case "pack":
+      return engine.pack(...request.args);
     case "image":
       return engine.image(...request.args);
     default:
