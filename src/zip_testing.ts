@@ -162,7 +162,7 @@ function zipPieces(
     );
   }
   const start = at;
-  put(...directory);
+  for (const one of directory) put(one);
   const size = at - start;
   const count = entries.length;
   if (zip64 !== "none") {
