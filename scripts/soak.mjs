@@ -27,6 +27,20 @@ const parts = {
     ],
     env: { SELORA_DAMAGES: "1000" },
   },
+  files: {
+    units: [
+      "src/dataset/many_files.test.ts",
+      "src/dataset/large_zip.test.ts",
+      "src/session/first_step.test.ts",
+    ],
+    journeys: ["e2e/large.spec.ts"],
+    env: {
+      LARGE_FILES: "200000",
+      LARGE_ZIP: "25000",
+      LARGE_SET: "40000x100",
+      LARGE_FOLDERS: "50000x1000 20000x1 200000x1000",
+    },
+  },
   growth: { units: ["src/training/soak.test.ts"], env: { SELORA_STEPS: "10000" } },
 };
 

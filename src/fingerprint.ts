@@ -1,5 +1,5 @@
 // What tells a person, and a saved run, whether a model or a data set is the one that it was.
-import { joinBlobs } from "./joined_blob.ts";
+import { joinBlobs, opened } from "./joined_blob.ts";
 import type { SourceFile } from "./source_file.ts";
 
 /** Most bytes that are looked at: enough of every file to tell it apart, not all of a model of gigabytes. */
@@ -25,7 +25,7 @@ export async function fingerprintOf(files: readonly SourceFile[]): Promise<strin
       const from = Math.max(0, Math.floor((blob.size - piece) / 2));
       return blob.slice(from, from + piece);
     });
-    const bytes = await joinBlobs([names, ...pieces]).arrayBuffer();
+    const bytes = await joinBlobs([names, ...(await Promise.all(pieces.map(opened)))]).arrayBuffer();
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
     return [...digest.subarray(0, 6)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   } catch {

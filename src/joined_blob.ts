@@ -1,12 +1,26 @@
 // Blobs joined to one, for files of any size. The platform's own constructor finds a Blob empty that reads its bytes by
 // itself (large_file_node.ts), and Node's refuses to make one of 4 GiB and more.
 
+/** Makes what is a Blob to all that ask, and holds nothing: in a browser each one that the platform makes is another
+ *  process's as well, and fifty thousand of them are hundreds of megabytes. */
+const Bare = function bare() {} as unknown as typeof Blob;
+Bare.prototype = Object.create(Blob.prototype);
+
 /** A Blob that reads its bytes by itself. */
-export abstract class OwnBlob extends Blob {
+export abstract class OwnBlob extends Bare {
   abstract override get size(): number;
   abstract override slice(from?: number, to?: number): Blob;
   abstract override stream(): ReadableStream<Uint8Array<ArrayBuffer>>;
   abstract override arrayBuffer(): Promise<ArrayBuffer>;
+
+  override get type(): string {
+    return "";
+  }
+
+  /** A Blob of the platform's own with these bytes, where there can be one. */
+  async opened(): Promise<Blob> {
+    return this;
+  }
 
   override async text(): Promise<string> {
     return new TextDecoder().decode(await this.arrayBuffer());
@@ -18,6 +32,10 @@ export abstract class OwnBlob extends Blob {
     return [place(from), Math.max(place(from), place(to))];
   }
 }
+
+/** The Blob of the platform's own that a Blob stands for, which is quicker to join to others; none of its bytes is read. */
+export const opened = (blob: Blob): Promise<Blob> =>
+  blob instanceof OwnBlob ? blob.opened() : Promise.resolve(blob);
 
 /** The parts one after the other; none of their bytes is read or copied now. */
 export function joinBlobs(parts: readonly (Blob | Uint8Array<ArrayBuffer> | string)[]): Blob {

@@ -1,4 +1,5 @@
 // Zips for tests, as any program writes them and as none would: every field can be set, and made to lie.
+import { open } from "node:fs/promises";
 import { deflateRawSync } from "node:zlib";
 import { crc32 } from "./zip_directory.ts";
 
@@ -19,6 +20,10 @@ export interface TestEntry {
   extra?: Uint8Array;
   crc?: number;
   size?: number;
+  /** Zeros at the end of a stored entry, which a file on a disk has as a hole. */
+  zeros?: number;
+  /** Bytes before the entry that belong to nothing, a hole too. */
+  gap?: number;
   /** Sizes and checksum behind the data, as streams write them. */
   descriptor?: boolean;
 }
@@ -66,15 +71,52 @@ export function joinBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer>
 export const extraField = (id: number, content: Uint8Array) =>
   joinBytes([numbers([id, 2], [content.length, 2]), content]);
 
+/** @returns the bytes of a zip */
 export function zipBytes(entries: readonly TestEntry[], options: TestZip = {}): Uint8Array<ArrayBuffer> {
+  const { pieces, size } = zipPieces(entries, options);
+  const result = new Uint8Array(size);
+  for (const { at, bytes } of pieces) result.set(bytes, at);
+  return result;
+}
+
+/** Writes a zip of any size to a disk; what is zeros or belongs to nothing takes no room there. */
+export async function writeZip(
+  path: string,
+  entries: readonly TestEntry[],
+  options: TestZip = {},
+): Promise<void> {
+  const { pieces, size } = zipPieces(entries, options);
+  const file = await open(path, "w");
+  try {
+    await file.truncate(size);
+    for (const { at, bytes } of pieces) await file.write(bytes, 0, bytes.length, at);
+  } finally {
+    await file.close();
+  }
+}
+
+const ZEROS = new Uint8Array(1024 * 1024);
+/** The checksum of an entry's content with the zeros behind it. */
+function checksumOf(content: Uint8Array, zeros: number): number {
+  let crc = crc32(content);
+  for (let left = zeros; left > 0; left -= ZEROS.length) crc = crc32(ZEROS.subarray(0, left), crc);
+  return crc;
+}
+
+function zipPieces(
+  entries: readonly TestEntry[],
+  options: TestZip,
+): { pieces: { at: number; bytes: Uint8Array }[]; size: number } {
   const { prefix = new Uint8Array(0), absolute = false, zip64 = "none" } = options;
-  const parts: Uint8Array[] = [prefix];
+  const pieces = [{ at: 0, bytes: prefix }];
   const directory: Uint8Array[] = [];
   let at = absolute ? prefix.length : 0;
+  /** Places in the file, of places as the zip counts them. */
+  const shift = prefix.length - at;
   const put = (...more: Uint8Array[]) => {
-    for (const one of more) {
-      parts.push(one);
-      at += one.length;
+    for (const bytes of more) {
+      pieces.push({ at: shift + at, bytes });
+      at += bytes.length;
     }
   };
   for (const entry of entries) {
@@ -83,18 +125,22 @@ export function zipBytes(entries: readonly TestEntry[], options: TestZip = {}): 
     const packed = entry.deflate ? new Uint8Array(deflateRawSync(content)) : content;
     const method = entry.method ?? (entry.deflate ? 8 : 0);
     const flags = (entry.flags ?? 0) | (entry.descriptor ? 8 : 0);
-    const crc = entry.crc ?? crc32(content);
-    const size = entry.size ?? content.length;
+    const zeros = entry.zeros ?? 0;
+    const crc = entry.crc ?? checksumOf(content, zeros);
+    const size = entry.size ?? content.length + zeros;
+    const packedSize = packed.length + zeros;
+    at += entry.gap ?? 0;
     const localExtra = entry.localExtra ?? new Uint8Array(0);
     const offset = at;
     const late = entry.descriptor ? 0 : 1;
     const local = numbers([0x04034b50, 4], [20, 2], [flags, 2], [method, 2], [0, 2], [0x5a21, 2]);
-    const sums = numbers([late * crc, 4], [late * packed.length, 4], [late * size, 4]);
+    const sums = numbers([late * crc, 4], [late * packedSize, 4], [late * size, 4]);
     put(local, sums, numbers([name.length, 2], [localExtra.length, 2]), name, localExtra, packed);
-    if (entry.descriptor) put(numbers([0x08074b50, 4], [crc, 4], [packed.length, 4], [size, 4]));
+    at += zeros;
+    if (entry.descriptor) put(numbers([0x08074b50, 4], [crc, 4], [packedSize, 4], [size, 4]));
     const wide = zip64 === "all";
     const wideField = wide
-      ? extraField(1, numbers([size, 8], [packed.length, 8], [offset, 8]))
+      ? extraField(1, numbers([size, 8], [packedSize, 8], [offset, 8]))
       : new Uint8Array(0);
     const extra = joinBytes([wideField, entry.extra ?? new Uint8Array(0)]);
     const at32 = (value: number) => (wide ? 0xffffffff : value);
@@ -109,14 +155,14 @@ export function zipBytes(entries: readonly TestEntry[], options: TestZip = {}): 
         [0, 2],
         [0x5a21, 2],
       ),
-      numbers([crc, 4], [at32(packed.length), 4], [at32(size), 4], [name.length, 2], [extra.length, 2]),
+      numbers([crc, 4], [at32(packedSize), 4], [at32(size), 4], [name.length, 2], [extra.length, 2]),
       numbers([0, 2], [0, 2], [0, 2], [(entry.mode ?? 0) * 65536, 4], [at32(offset), 4]),
       name,
       extra,
     );
   }
   const start = at;
-  put(...directory);
+  for (const one of directory) put(one);
   const size = at - start;
   const count = entries.length;
   if (zip64 !== "none") {
@@ -145,5 +191,5 @@ export function zipBytes(entries: readonly TestEntry[], options: TestZip = {}): 
     comment,
     options.suffix ?? new Uint8Array(0),
   );
-  return joinBytes(parts);
+  return { pieces, size: shift + at };
 }

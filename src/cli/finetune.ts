@@ -324,6 +324,7 @@ function recordsOf<More>(
     gates: result.gates.length,
     complete: result.complete,
     ...(result.failure ? { failure: result.failure } : {}),
+    ...(result.probed ? { probed: result.probed } : {}),
     steps: result.steps,
     seconds: result.seconds,
     device,

@@ -17,7 +17,11 @@ export function compare(a: string, b: string): number {
 }
 
 /** Maps with a bounded number of reads under way; the first that fails ends the others. */
-export async function concurrently<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+export async function concurrently<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+  atOnce = 16,
+): Promise<R[]> {
   const results = new Array<R>(items.length);
   let next = 0;
   const run = async () => {
@@ -31,6 +35,6 @@ export async function concurrently<T, R>(items: readonly T[], work: (item: T) =>
       }
     }
   };
-  await Promise.all(Array.from({ length: 16 }, run));
+  await Promise.all(Array.from({ length: atOnce }, run));
   return results;
 }

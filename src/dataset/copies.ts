@@ -1,4 +1,5 @@
 // Copies of one image: in two classes, in two splits.
+import { opened } from "../joined_blob.ts";
 import { compare, concurrently, groupBy } from "./collections.ts";
 import { are, issue, list, plural } from "./issues.ts";
 import type { DataIssue, ImageItem } from "./types.ts";
@@ -100,7 +101,8 @@ async function textOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 
 async function textsOf(pieces: readonly Piece[]): Promise<{ n: number; text: string }[]> {
   try {
-    const all = new Uint8Array(await new Blob(pieces.map(({ piece }) => piece)).arrayBuffer());
+    const whole = await Promise.all(pieces.map(({ piece }) => opened(piece)));
+    const all = new Uint8Array(await new Blob(whole).arrayBuffer());
     let at = 0;
     const each = pieces.map(({ n, piece: { size } }) => {
       at += size;

@@ -18,8 +18,11 @@ import type { DecodeImage, RgbImage } from "./types.ts";
 /** Decodes a PNG, JPEG, WebP or GIF whose header was accepted and that declares no orientation; may throw anything. */
 export type NativeDecode = (bytes: Uint8Array<ArrayBuffer>, header: ImageHeader) => Promise<RgbImage>;
 
+/** Does work on an image of so many pixels when there is memory for it. */
+export type WithinMemory = <T>(pixels: number, work: () => Promise<T>) => Promise<T>;
+
 /** A `DecodeImage` around a platform's decoder. */
-export function decoder(native: NativeDecode): DecodeImage {
+export function decoder(native: NativeDecode, within: WithinMemory = withinMemory): DecodeImage {
   return async (blob, path) => {
     if (blob.size > MAX_FILE_BYTES) {
       throw new Failure({
@@ -36,7 +39,7 @@ export function decoder(native: NativeDecode): DecodeImage {
     const { orientation, bytes } = takeOrientation(read, header.format);
     const isDeep = header.format === "png" && bytes[24] === 16;
     const decode = isDeep ? decodePng : native;
-    return withinMemory(header.width * header.height, async () => {
+    return within(header.width * header.height, async () => {
       try {
         return turn(await decode(bytes, header), orientation);
       } catch (error) {
@@ -88,7 +91,7 @@ let pixelsUnderWay = 0;
 const waiting: (() => void)[] = [];
 
 /** Runs `work` when all images under way, this one included, have at most `MAX_PIXELS`; one alone always may. */
-async function withinMemory<T>(pixels: number, work: () => Promise<T>): Promise<T> {
+export async function withinMemory<T>(pixels: number, work: () => Promise<T>): Promise<T> {
   while (pixelsUnderWay > 0 && pixelsUnderWay + pixels > MAX_PIXELS) {
     await new Promise<void>((resume) => waiting.push(resume));
   }

@@ -2,7 +2,7 @@
 // transparency over white. The header is read first, so that nothing huge is ever decoded.
 import { Failure } from "../failure.ts";
 import { withoutProfile } from "./colour_profile.ts";
-import { decoder } from "./decode.ts";
+import { decoder, type NativeDecode, type WithinMemory } from "./decode.ts";
 import { decodePng, hasAlpha } from "./deep_png.ts";
 import { mimeType } from "./header.ts";
 import type { RgbImage } from "./types.ts";
@@ -10,8 +10,7 @@ import type { RgbImage } from "./types.ts";
 /** Pixels are read back in tiles of this edge: canvases have a largest side, and RGBA of all at once costs memory. */
 const TILE = 2048;
 
-/** `DecodeImage` for browsers, in a worker or a page; reads PNG, JPEG, WebP, GIF (first frame) and BMP. */
-export const decodeImage = decoder(async (bytes, header) => {
+const native: NativeDecode = async (bytes, header) => {
   const { format } = header;
   // A canvas keeps colours multiplied by alpha, each browser rounded in its own way.
   if (format === "png" && hasAlpha(bytes)) return decodePng(bytes, header);
@@ -24,7 +23,13 @@ export const decodeImage = decoder(async (bytes, header) => {
   } finally {
     bitmap.close();
   }
-});
+};
+
+/** `DecodeImage` for browsers, in a worker or a page; reads PNG, JPEG, WebP, GIF (first frame) and BMP. */
+export const decodeImage = decoder(native);
+
+/** The same, where others decide when there is memory for an image. */
+export const decoderWithin = (within: WithinMemory) => decoder(native, within);
 
 let shared: OffscreenCanvasRenderingContext2D | null = null;
 

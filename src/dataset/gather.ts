@@ -1,5 +1,6 @@
 // From dropped files to the images, tables and archives among them: zips opened, hidden and unsafe names left out, and what
 // is left out told. Nothing is decoded.
+import { opened } from "../joined_blob.ts";
 import type { SourceFile } from "../source_file.ts";
 import { nextTurn } from "../turn.ts";
 import { checkFiles } from "./check_files.ts";
@@ -53,7 +54,7 @@ export interface Gathered {
 /** Most bytes of text that are read as tables, in all. */
 const MAX_TABLE_BYTES = 64 * 1024 * 1024;
 /** Files that are looked at between two turns of others. */
-const TURN_EVERY = 5_000;
+const TURN_EVERY = 1_000;
 /** Most tables that are read; a table for each image is none of labels. */
 const MAX_TABLES = 64;
 
@@ -170,22 +171,21 @@ const WHOLE = 128 * 1024;
 /** A file of a folder; one of a hundred thousand costs its path and little more. */
 class PlainFile implements FoundFile {
   readonly path: string;
+  /** Of files from an input a browser asks the disk each time. */
+  readonly size: number;
   readonly #blob: Blob;
 
   constructor(path: string, blob: Blob) {
     this.path = path;
+    this.size = blob.size;
     this.#blob = blob;
-  }
-
-  get size(): number {
-    return this.#blob.size;
   }
 
   get origin(): "file" {
     return "file";
   }
 
-  readonly read = async (): Promise<Blob> => this.#blob;
+  readonly read = (): Promise<Blob> => opened(this.#blob);
 
   async head(): Promise<Uint8Array> {
     return new Uint8Array(await this.#blob.slice(0, SNIFF_BYTES).arrayBuffer());

@@ -2,20 +2,30 @@
 // `prepare` runs over a small set, and over what a large one is measured on, before training, so that files that cannot
 // be read are named then; other images are decoded when they are asked for.
 import { Failure } from "../failure.ts";
-import { type Augmentation, augmentationStream, cropSource, randomCrop, randomFlip } from "./augment.ts";
-import { outputSize, preprocess } from "./preprocess.ts";
-import type { DataIssue, DecodeImage, ImageSet, Pixels, ResizeSpec, RgbImage, Unreadable } from "./types.ts";
+import { type Augmentation, augmentationStream, randomCrop, randomFlip } from "./augment.ts";
+import { cutImage } from "./cut.ts";
+import { outputSize } from "./preprocess.ts";
+import type {
+  DataIssue,
+  DecodeImage,
+  ImageCut,
+  ImageSet,
+  Pixels,
+  ResizeSpec,
+  RgbImage,
+  Unreadable,
+} from "./types.ts";
 
 export interface PixelStoreOptions {
   /** Most bytes of prepared pixels kept in memory. */
   cacheBytes?: number;
 }
 
-/** What is kept of an image: its input pixels, or the larger picture that random crops are taken from. */
-type Kind = "input" | "crop-source";
+type Kind = ImageCut["kind"];
 
 const DEFAULT_CACHE_BYTES = 512 * 1024 * 1024;
-/** Images decoded at a time: enough to keep a decoder thread or two busy while this thread resizes. */
+/** Images decoded at a time: enough to keep every worker of the pool busy (decode_pool.ts), or a
+ *  decoder thread or two while this thread resizes. */
 const CONCURRENCY = 4;
 
 export class PixelStore implements Pixels {
@@ -214,13 +224,12 @@ export class PixelStore implements Pixels {
     if (!item) throw new RangeError(`${this.#set.name} has no image ${index}`);
     await this.#enter();
     try {
-      const image = await this.#decode(await item.read(), item.path);
-      if (image.bits !== undefined) this.#fewBits.set(index, image.bits);
-      const size = { height: this.height, width: this.width };
-      const source =
-        kind === "input"
-          ? { ...size, data: preprocess(image, this.#spec) }
-          : cropSource(image, size, this.#spec.interpolation);
+      const cut = { kind, spec: this.#spec };
+      const blob = await item.read();
+      const source = this.#decode.cut
+        ? await this.#decode.cut(blob, item.path, cut)
+        : cutImage(await this.#decode(blob, item.path), cut);
+      if (source.bits !== undefined) this.#fewBits.set(index, source.bits);
       this.#keep(index, kind, source);
       return source;
     } catch (error) {

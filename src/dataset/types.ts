@@ -165,5 +165,15 @@ export interface RgbImage {
   bits?: number;
 }
 
+/** What is made of a decoded image: the network's input, or the larger picture that random crops are taken from. */
+export interface ImageCut {
+  kind: "input" | "crop-source";
+  spec: ResizeSpec;
+}
+
 /** Turns an encoded image into pixels; the browser and Node each bring their own. Throws Failure on a corrupt or oversized file. */
-export type DecodeImage = (blob: Blob, path: string) => Promise<RgbImage>;
+export interface DecodeImage {
+  (blob: Blob, path: string): Promise<RgbImage>;
+  /** Decodes and cuts beside this thread, where that can be. */
+  cut?(blob: Blob, path: string, cut: ImageCut): Promise<RgbImage>;
+}

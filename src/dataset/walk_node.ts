@@ -4,9 +4,12 @@ import { basename, join, relative, resolve, sep } from "node:path";
 import { Failure } from "../failure.ts";
 import { fileBlob } from "../large_file_node.ts";
 import type { SourceFile } from "../source_file.ts";
+import { concurrently } from "./collections.ts";
 
 /** Deeper than any data set. */
 const MAX_DEPTH = 32;
+/** Files that are opened at a time. */
+const AT_ONCE = 32;
 /** Links into links can double what is found with every folder; no data set has so many files. */
 const MAX_FILES = 2_000_000;
 
@@ -35,13 +38,13 @@ export async function walkDirectory(
   { emptyFolders = false, tell = () => {} }: WalkOptions = {},
 ): Promise<SourceFile[]> {
   const root = resolve(path);
-  const files: SourceFile[] = [];
+  const found: { path: string; location: string | null }[] = [];
   const links: Links = { nowhere: [], back: [], out: [] };
   let home = root;
 
-  async function add(location: string, name: string): Promise<void> {
-    if (files.length >= MAX_FILES) throw endless(path);
-    files.push({ path: name, blob: await fileBlob(location) });
+  function add(location: string, name: string): void {
+    if (found.length >= MAX_FILES) throw endless(path);
+    found.push({ path: name, location });
   }
 
   /** @param above real paths of the folders that this one lies in */
@@ -53,11 +56,11 @@ export async function walkDirectory(
     }
     const entries = await readdir(location, { withFileTypes: true });
     const within = new Set(above).add(real);
-    if (entries.length === 0 && emptyFolders) files.push({ path: `${name}/`, blob: new Blob() });
+    if (entries.length === 0 && emptyFolders) found.push({ path: `${name}/`, location: null });
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const child = join(location, entry.name);
       const childName = `${name}/${entry.name}`;
-      if (entry.isFile()) await add(child, childName);
+      if (entry.isFile()) add(child, childName);
       else if (entry.isSymbolicLink()) await follow(child, childName, within);
       else if (entry.isDirectory() && within.size < MAX_DEPTH) await walk(child, childName, within);
     }
@@ -71,15 +74,24 @@ export async function walkDirectory(
     }
     const way = relative(home, await realpath(link));
     if (way === ".." || way.startsWith(`..${sep}`)) links.out.push(name);
-    if (info.isFile()) await add(link, name);
+    if (info.isFile()) add(link, name);
     else if (info.isDirectory() && within.size < MAX_DEPTH) await walk(link, name, within);
   }
 
   const name = basename(root) || "root";
+  let files: SourceFile[];
   try {
     home = await realpath(root);
-    if ((await stat(root)).isFile()) await add(root, name);
+    if ((await stat(root)).isFile()) add(root, name);
     else await walk(root, name, new Set());
+    files = await concurrently(
+      found,
+      async ({ path: name, location }) => ({
+        path: name,
+        blob: location === null ? new Blob() : await fileBlob(location),
+      }),
+      AT_ONCE,
+    );
   } catch (error) {
     if (error instanceof Failure) throw error;
     const missing = (error as NodeJS.ErrnoException).code === "ENOENT";

@@ -52,6 +52,8 @@ export interface ReportData {
   complete: boolean;
   steps: number;
   seconds: number;
+  /** Training images that the linear probe was fitted on, and how many there were; absent where it was on all. */
+  probed?: { images: number; of: number };
   device: string;
   model: {
     name: string;
@@ -132,6 +134,14 @@ export function reportHtml(data: ReportData, pictures: readonly ReportPicture[] 
       "Steps",
       `${data.steps}${data.complete ? "" : ", stopped before the end"}, ${Math.round(data.seconds)} s`,
     ],
+    ...(data.probed
+      ? [
+          ["Linear probe", `fitted on ${data.probed.images} of ${data.probed.of} training images`] as [
+            string,
+            string,
+          ],
+        ]
+      : []),
     ["Computed on", data.device],
     ["Ended", data.when],
     ["Made with", `Selora ${data.selora}`],

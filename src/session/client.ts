@@ -8,7 +8,7 @@ import type { Session, SessionEvent, SourceFile } from "./protocol.ts";
 /** Files that cross the border at once: handing over 50,000 in one message takes seconds, in which a page is dead. */
 const PORTION = 100;
 /** What is asked while files are still crossing for an earlier call, and must not wait for them. */
-const AT_ONCE = new Set<Method>(["pause", "resume", "stop", "saveRun", "image", "estimateMemory"]);
+const AT_ONCE = new Set<Method>(["pause", "resume", "stop", "saveRun", "pack", "image", "estimateMemory"]);
 
 const isFiles = (arg: unknown): arg is SourceFile[] => Array.isArray(arg) && arg[0]?.blob instanceof Blob;
 
@@ -134,6 +134,7 @@ export function connectSession(oneThread = false): Session {
     exportMerged: carry("exportMerged"),
     merge: carry("merge"),
     readBack: carry("readBack"),
+    pack: carry("pack"),
     image: carry("image"),
     subscribe(listener) {
       listeners.add(listener);

@@ -9,6 +9,7 @@ import { PixelStore } from "../dataset/pixels.ts";
 import type { DecodeImage, ImageSet, ResizeSpec } from "../dataset/types.ts";
 import { Failure } from "../failure.ts";
 import { fingerprintOf } from "../fingerprint.ts";
+import { openFolders } from "../open_folders.ts";
 import { type Backend, openBackend } from "../tensor/backend.ts";
 import { throwIfFaulty } from "../tensor/faults.ts";
 import { fitsHalves } from "../tensor/frozen_matrix.ts";
@@ -22,6 +23,7 @@ import { evaluateSet } from "./evaluate.ts";
 import { cancelled, type Job, type Tick } from "./job.ts";
 import { namesOf } from "./judges.ts";
 import { estimateMemory } from "./memory.ts";
+import { packerOf } from "./pack.ts";
 import type {
   BackendChoice,
   DeviceReport,
@@ -236,12 +238,20 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
     return (done, total) => {
       if (signal.aborted) throw cancelled(label);
       const now = performance.now();
-      if (done < total && now - last < 100) return;
+      if (done !== total && now - last < 100) return;
       last = now;
       const seconds = (now - started) / 1000;
-      const secondsLeft = done > 0 && seconds > 0.5 ? (seconds / done) * (total - done) : null;
+      const secondsLeft = done > 0 && total > 0 && seconds > 0.5 ? (seconds / done) * (total - done) : null;
       emit({ kind: "progress", task, label, done, total, secondsLeft });
     };
+  }
+
+  /** The files of a drop, its unopened folders looked through. */
+  async function lookThrough(name: string, dropped: readonly SourceFile[], task: Task, job: Job) {
+    const tick = job.progress(task, "Looking through the folders");
+    const { files, lost } = await openFolders(dropped, (found) => tick(found, 0));
+    if (lost.length > 0) emit({ kind: "notice", text: unopenedWords(name, lost) });
+    return files;
   }
 
   function need<T>(value: T | null | undefined, what: string, remedy: string): T {
@@ -463,12 +473,13 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
     loadModel: (dropped: SourceFile[], answers: ModelAnswers) =>
       exclusive("loading", async (job) => {
         const { checkRoom, openCheckpoint, openText, unpackModel } = await models();
-        const files = await unpackModel(dropped);
+        const found = await lookThrough("the model", dropped, "model", job);
+        const files = await unpackModel(found);
         const checkpoint = await openCheckpoint(files, answers);
         checkRoom(4 * parametersOf(checkpoint), "bad-model");
         const halves = await checkWeights(checkpoint, job);
         const text = await openText(checkpoint.source, files, checkpoint.architecture.activation);
-        const fingerprint = await fingerprintOf(dropped);
+        const fingerprint = await fingerprintOf(found);
         // Pixels there are were cut for the other model, and a set that came first has never been decoded.
         const cut: (() => void)[] = [];
         for (const set of sets.values())
@@ -480,10 +491,11 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
         return modelReport(model);
       }),
 
-    loadData: (role, name, files, seed, answers = {}) =>
+    loadData: (role, name, dropped, seed, answers = {}) =>
       exclusive("loading", async (job) => {
         // In a chunk of its own: the first page does not wait for it.
         const { listImages, listUnlabelled } = await import("../dataset/list.ts");
+        const files = await lookThrough(name, dropped, "data", job);
         const tell = job.progress("data", `Listing the files of ${name}`);
         const images =
           role === "keep"
@@ -500,6 +512,7 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
           unreadable: new Set(),
           unchecked: [],
           pixels: null,
+          ...(dropped.some(({ inside }) => inside) && { files }),
           fingerprint: fingerprint && fingerprint + readAs(images, answers, seed),
         };
         await preparePixels(set, job);
@@ -653,6 +666,11 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
     merge: () => onDevice("exporting", merge),
     readBack: (files) => onDevice("exporting", (job) => readBack(files, job)),
 
+    pack: async (id, limit) => {
+      const files = sets.get(id)?.files;
+      return files ? packerOf(files)(limit) : null;
+    },
+
     image: async (id, index) => {
       const set = needSet(id);
       if (set.role === "keep")
@@ -729,6 +747,13 @@ async function openAgain(
   };
   const open = again.questions.map(({ key }) => [key, used[key]]);
   return openCheckpoint(files, Object.fromEntries(open));
+}
+
+/** What could not be opened of a drop, in a sentence. */
+function unopenedWords(name: string, lost: readonly string[]): string {
+  const what =
+    lost.length === 1 ? "1 file or folder" : `${lost.length.toLocaleString("en")} files and folders`;
+  return `${what} of ${name} could not be opened, the first ${lost[0]}; the rest is read.`;
 }
 
 function lostWords(name: string, count: number): string {

@@ -2,13 +2,21 @@
 // engine itself decides what waits.
 
 import { decodeImage } from "../dataset/decode_browser.ts";
+import { pooled, poolSize } from "../dataset/decode_pool.ts";
 import { Failure } from "../failure.ts";
 import { createEngine } from "./engine.ts";
 import type { Answer, Portion, Request } from "./messages.ts";
 import type { Session, SourceFile } from "./protocol.ts";
 
 const post = (answer: Answer) => self.postMessage(answer);
-const engine: Session = createEngine(decodeImage);
+const startDecoder = () =>
+  new Worker(new URL("../dataset/decode_worker.ts", import.meta.url), {
+    type: "module",
+    name: "selora-decoder",
+  });
+const engine: Session = createEngine(
+  pooled(decodeImage, startDecoder, poolSize(navigator.hardwareConcurrency)),
+);
 engine.subscribe((event) => post({ kind: "event", event }));
 
 /** Calls the engine; one case a method, so that a new method without a case does not compile. */
@@ -56,6 +64,8 @@ function call(request: Request): Promise<unknown> {
       return engine.merge();
     case "readBack":
       return engine.readBack(...request.args);
+    case "pack":
+      return engine.pack(...request.args);
     case "image":
       return engine.image(...request.args);
     default:

@@ -3,6 +3,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { fixture } from "../checkpoint/fixtures/load.ts";
 import { Failure } from "../failure.ts";
+import { probedPart } from "./heads.ts";
 import { createNodeSession } from "./node.ts";
 import type { Evaluation, ModelReport, Session, SourceFile } from "./protocol.ts";
 import { defaultRecipe, type Recipe } from "./recipe.ts";
@@ -122,6 +123,27 @@ describe("the model's own rows", () => {
     const { session: other } = await sessionWith(fixture("vit-model"));
     expect(await refusal(other.train({ ...recipe, head: "own" }))).toContain("no classifier of its own");
   });
+});
+
+test("a probe looks at every training image of a set up to 8,000, and at 8,000 of a larger one", () => {
+  const part = (train: number, head: Recipe["head"]) => {
+    const items = Array.from({ length: train + 50 }, (_, i) => ({
+      path: `${i}.png`,
+      label: i % 2,
+      split: i < train ? ("train" as const) : ("val" as const),
+      read: async () => new Blob(),
+    }));
+    const images = {
+      ...{ name: "x", classes, items, splitOrigin: "drawn" as const, issues: [], reading: null },
+    };
+    const about = { byHand: new Map(), unreadable: new Set<number>(), unchecked: [], pixels: null };
+    const target = { id: "a", role: "target" as const, name: "x", fingerprint: null, images, ...about };
+    return probedPart({ target, recipe: { ...recipe, head } });
+  };
+  expect(part(8_000, "linear")).toBeNull();
+  expect(part(8_001, "linear")).toEqual({ images: 8_000, of: 8_001 });
+  expect(part(32_000, "knn")).toEqual({ images: 8_000, of: 32_000 });
+  expect(part(32_000, "own")).toBeNull();
 });
 
 test("zero-shot is refused where no text tower reads class names", async () => {

@@ -6,19 +6,10 @@ import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB, type St
 import { z } from "zod";
 import { checksumOf } from "../checksum.ts";
 import { Failure } from "../failure.ts";
-import { nextTurn } from "../turn.ts";
+import { filesOf, type Pack, type Packer, packerOf, packSchema, TABLE_FORMAT } from "./pack.ts";
 import type { AccuracyPoint, GateFrame, GateInfo, SavedRun, SourceFile, StepReport } from "./protocol.ts";
 import { type RunDetails, type RunRecord, runDetailsSchema, runRecordSchema } from "./run_record.ts";
-import { blobSchema, frameSchema, gateSchema, savedRunSchema } from "./saved_run.ts";
-
-/** Several files as one: their paths and sizes, and their bytes one after the other. */
-const packSchema = z.object({
-  id: z.string(),
-  /** What it is, for a list. */
-  name: z.string().default("Files"),
-  files: z.array(z.object({ path: z.string(), size: z.int().min(0) })).max(1_000_000),
-  blob: blobSchema,
-});
+import { frameSchema, gateSchema, savedRunSchema } from "./saved_run.ts";
 
 const count = z.int().min(0);
 /** What the page draws of a run beside what the engine knows of it. */
@@ -150,7 +141,7 @@ interface Rooms extends DBSchema {
   runs: { key: string; value: RunRecord };
   details: { key: string; value: RunDetails };
   states: { key: string; value: KeptState & { when: number; bytes: number } };
-  packs: { key: string; value: z.infer<typeof packSchema> };
+  packs: { key: string; value: Pack };
   /** What lies on the table under "now", whose page writes it under "owner", and what was set aside under "aside/…". */
   sitting: { key: string; value: unknown };
 }
@@ -178,7 +169,7 @@ export interface Keep {
   putState(state: Omit<KeptState, "id">): Promise<void>;
   removeState(id: string): Promise<void>;
   /** Keeps files under an id, unless they are there. @throws Failure with a sentence where they do not fit */
-  pack(id: string, name: string, files: readonly SourceFile[]): Promise<void>;
+  pack(id: string, name: string, files: readonly SourceFile[] | Packer): Promise<void>;
   /** Files as they were kept; null where they are not, or no longer to the last bit. */
   unpack(id: string): Promise<SourceFile[] | null>;
   sitting(): Promise<Sitting | null>;
@@ -219,19 +210,6 @@ const tooLarge = (what: string, bytes: number) =>
     what: `${what} cannot be kept for a reload: no copy of ${megabytes(bytes)} is made in the browser (${megabytes(PACK_LIMIT)} at most).`,
     remedy: `${GO_ON} Drop it again after one.`,
   });
-
-/** Files that are joined between two turns of the page. */
-const JOINED_AT_ONCE = 100;
-
-/** The bytes of all files one after the other. */
-async function joined(files: readonly SourceFile[]): Promise<Blob> {
-  const parts: Blob[] = [];
-  for (let from = 0; from < files.length; from += JOINED_AT_ONCE) {
-    parts.push(new Blob(files.slice(from, from + JOINED_AT_ONCE).map(({ blob }) => blob)));
-    await nextTurn();
-  }
-  return new Blob(parts);
-}
 
 /** What a page is told that writes after another took the table over. */
 const takenOver = () =>
@@ -281,8 +259,8 @@ const FORMAT = 2;
 const bytesOf = async (blob: Blob) => new Uint8Array(await blob.arrayBuffer()) as unknown as Blob;
 
 /** An entry with its format and a checksum over all of it. */
-async function sealed<T extends object>(value: T): Promise<T & { sum: string }> {
-  const entry = { ...value, format: FORMAT };
+async function sealed<T extends object>(value: T, format = FORMAT): Promise<T & { sum: string }> {
+  const entry = { ...value, format };
   return { ...entry, sum: await checksumOf(entry) };
 }
 
@@ -297,7 +275,8 @@ async function opened<T>(raw: unknown, schema: z.ZodType<T>): Promise<{ value: T
   const versions = versionsSchema.safeParse(raw);
   if (!versions.success) return { why: "it is no entry of this page" };
   const { format, version, saved } = versions.data;
-  if (format > FORMAT || version > 1 || (saved?.version ?? 1) > 1)
+  const newest = "paths" in (raw as object) ? TABLE_FORMAT : FORMAT;
+  if (format > newest || version > 1 || (saved?.version ?? 1) > 1)
     return { why: "a newer Selora kept it, in a form that this one does not know" };
   const { sum, ...entry } = raw as { sum?: unknown; format?: unknown };
   if (sum !== undefined || entry.format !== undefined) {
@@ -479,16 +458,17 @@ export async function openKeep(database = "selora"): Promise<Keep> {
     value: T,
     plain: () => Promise<T>,
     put: (entry: T & { sum: string }) => Promise<void>,
+    format = FORMAT,
   ): Promise<void> {
     if (takesBlobs) {
       try {
-        return await put(await sealed(value));
+        return await put(await sealed(value, format));
       } catch (error) {
         const name = error instanceof DOMException ? error.name : "";
         if (name !== "UnknownError" && name !== "DataCloneError") throw error;
       }
     }
-    await put(await sealed(await plain()));
+    await put(await sealed(await plain(), format));
     takesBlobs = false;
   }
 
@@ -635,23 +615,22 @@ export async function openKeep(database = "selora"): Promise<Keep> {
       await db.delete("states", id);
     },
 
-    async pack(id, name, files) {
+    async pack(id, name, from) {
       if ((await db.getKey("packs", id)) !== undefined) return;
-      const bytes = files.reduce((sum, { blob }) => sum + blob.size, 0);
-      if (bytes > PACK_LIMIT) throw tooLarge(name, bytes);
+      let bytes = 0;
       try {
         const left = await room();
-        if (left !== null && bytes > left) throw noRoom(name, bytes, left);
-        const pack = {
-          id,
-          name: name.slice(0, 200),
-          files: files.map(({ path, blob }) => ({ path, size: blob.size })),
-          blob: await joined(files),
-        };
+        const packer = typeof from === "function" ? from : packerOf(from);
+        const joined = await packer(Math.min(PACK_LIMIT, left ?? PACK_LIMIT));
+        bytes = joined.bytes;
+        const { packed } = joined;
+        if (!packed) throw bytes > PACK_LIMIT ? tooLarge(name, bytes) : noRoom(name, bytes, left);
+        const pack = { id, name: name.slice(0, 200), ...packed };
         await putWhole(
           pack,
-          async () => ({ ...pack, blob: await bytesOf(pack.blob) }),
+          async () => ({ ...pack, blob: await bytesOf(packed.blob) }),
           (entry) => write(["packs"], (writing) => writing.objectStore("packs").put(entry)),
+          "paths" in packed ? TABLE_FORMAT : FORMAT,
         );
       } catch (error) {
         throw refusal(error, name, bytes);
@@ -659,22 +638,8 @@ export async function openKeep(database = "selora"): Promise<Keep> {
     },
 
     async unpack(id) {
-      const pack = await read(
-        "packs",
-        id,
-        packSchema.refine(({ files, blob }) => files.reduce((sum, { size }) => sum + size, 0) === blob.size, {
-          message: "files and bytes do not fit together",
-        }),
-      );
-      if (!pack) return null;
-      const files: SourceFile[] = [];
-      let at = 0;
-      for (const [i, { path, size }] of pack.files.entries()) {
-        files.push({ path, blob: pack.blob.slice(at, at + size) });
-        at += size;
-        if (i % JOINED_AT_ONCE === JOINED_AT_ONCE - 1) await nextTurn();
-      }
-      return files;
+      const pack = await read("packs", id, packSchema);
+      return pack && filesOf(pack);
     },
 
     sitting: () => read("sitting", "now", sittingSchema),

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { fixture } from "../checkpoint/fixtures/load.ts";
 import { decodeImage } from "../dataset/decode_node.ts";
 import type { DecodeImage } from "../dataset/types.ts";
+import { folderHandle, type Tree } from "../open_folders_testing.ts";
 import { createEngine } from "./engine.ts";
 import type { DataReport, RunResult, SavedRun, Session, SourceFile } from "./protocol.ts";
 import { defaultRecipe, type Recipe } from "./recipe.ts";
@@ -155,4 +156,53 @@ test("a stop while files are listed, or read before a run, leaves everything as 
   }
   expect((await session.mapClasses(before.id, {})).name).toBe("pets");
   expect((await session.train(recipe)).complete).toBe(true);
+});
+
+/** The same files as one folder that nobody has looked into. */
+function unopened(files: readonly SourceFile[]): SourceFile {
+  const root: Tree = {};
+  for (const { path, blob } of files) {
+    const parts = path.split("/").slice(1);
+    const folder = parts.slice(0, -1).reduce((tree, part) => {
+      tree[part] ??= {};
+      return tree[part] as Tree;
+    }, root);
+    folder[parts.at(-1) as string] = blob;
+  }
+  return { path: "pets/", blob: new Blob(), inside: folderHandle("pets", root) };
+}
+
+test("a folder handed over unopened is the set that its files are: the same report, fingerprint and run", async () => {
+  const files = await pets();
+  const [model, notes] = [fixture("vit"), { path: "pets/notes.txt", blob: new Blob(["x".repeat(40)]) }];
+  const runs = [];
+  for (const given of [[...files, notes], [unopened([...files, notes])]]) {
+    const session = createEngine(decodeImage, 10);
+    await session.open("wasm");
+    const { fingerprint } = await session.loadModel(model, {});
+    const report = await session.loadData("target", "pets", given, 0);
+    const packed = (await session.pack(report.id, 1e9))?.packed;
+    // The page has what came as a list.
+    expect(packed?.blob.size ?? null).toBe(
+      given.length > 1 ? null : [...files, notes].reduce((sum, { blob }) => sum + blob.size, 0),
+    );
+    runs.push({ fingerprint, report, weights: weightsOf(await session.train(recipe)) });
+  }
+  expect(runs[1]).toEqual(runs[0]);
+  expect(runs[0]?.report.fingerprint).not.toBeNull();
+});
+
+test("a model in a folder that is handed over unopened is that model; what could not be opened of it is told", async () => {
+  const files = fixture("vit");
+  const session = createEngine(decodeImage);
+  const events = listen(session);
+  const loose = await session.loadModel(files, {});
+  const tree: Tree = { "locked.txt": null };
+  for (const { path, blob } of files) tree[path.slice(path.lastIndexOf("/") + 1)] = blob;
+  const folder = { path: "vit/", blob: new Blob(), inside: folderHandle("vit", tree) };
+  expect((await session.loadModel([folder], {})).fingerprint).toBe(loose.fingerprint);
+  expect(events).toContainEqual({
+    kind: "notice",
+    text: "1 file or folder of the model could not be opened, the first vit/locked.txt; the rest is read.",
+  });
 });

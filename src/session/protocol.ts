@@ -17,6 +17,7 @@ import type { FailureParts } from "../failure.ts";
 import type { SourceFile } from "../source_file.ts";
 import type { TrainingFrame, TrainingReport } from "../training/types.ts";
 import type { CorruptionChoice } from "./corruption_choice.ts";
+import type { Packed } from "./pack.ts";
 import type { Head, Recipe } from "./recipe.ts";
 
 export type {
@@ -190,6 +191,9 @@ export interface RunResult {
   failure?: FailureParts;
   steps: number;
   seconds: number;
+  /** Training images that the linear probe of a large set was fitted on, and how many there are; absent where it was on
+   *  all, or there was none. */
+  probed?: { images: number; of: number };
 }
 
 /** Accuracies along the way from before (0) to after (1), all on the same images: WiSE-FT's path. */
@@ -355,6 +359,9 @@ export interface Session {
   merge(): Promise<MergedReport>;
   /** Opens an export of this run as any reader opens a model, and scores it on the target's held-out images. */
   readBack(files: SourceFile[]): Promise<SetAccuracy>;
+  /** The files of a set that came unopened, as they are kept; null for a set that is gone. Nothing is read where they have
+   *  more bytes than `limit`. */
+  pack(id: string, limit: number): Promise<{ bytes: number; packed: Packed | null } | null>;
   /** The file of the n-th held-out image of a set, for showing. */
   image(id: string, index: number): Promise<Blob>;
   subscribe(listener: (event: SessionEvent) => void): () => void;

@@ -89,6 +89,7 @@ function dataOf({
     complete: result.complete,
     steps: result.steps,
     seconds: result.seconds,
+    ...(result.probed && { probed: result.probed }),
     device: device.backend === "webgpu" ? `WebGPU: ${device.adapter}` : device.adapter,
     model: {
       name: model.name,

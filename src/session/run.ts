@@ -16,7 +16,7 @@ import { ownClassifier } from "../vit/classifier.ts";
 import { tokensPerImage } from "../vit/forward.ts";
 import type { VitWeights } from "../vit/types.ts";
 import type { RunControl } from "./control.ts";
-import { choosePooling, freshHead, startHead } from "./heads.ts";
+import { choosePooling, freshHead, probedPart, startHead } from "./heads.ts";
 import { cancelled, type Job } from "./job.ts";
 import {
   answer,
@@ -134,6 +134,7 @@ export async function trainRun(input: RunInput): Promise<Run> {
       : await startOf(input, network);
   job.emit({ kind: "before", evaluation: { sets: before, open: new Uint8Array(0), strength: 0 } });
 
+  const probed = probedPart(network);
   const frozen = { effective: null, head, banks: new Map() };
   const live = await chooseLive(network, sets, frozen, before, validation);
   const trainer = createTrainer({
@@ -210,6 +211,7 @@ export async function trainRun(input: RunInput): Promise<Run> {
       steps: trainer.step,
       seconds: seconds(),
       ...(failure ? { failure } : {}),
+      ...(probed ? { probed } : {}),
     };
     return {
       id: input.id,

@@ -13,6 +13,7 @@ import {
   pixelSource,
   reportOn,
   thin,
+  thinClasses,
 } from "./sets.ts";
 
 /** A set of which each image is written as class and split, e.g. `cat train`. */
@@ -79,6 +80,19 @@ test("a thinned set is spread over all of it", () => {
   const few = thin(all, 4);
   expect(few.indices).toEqual([125, 375, 625, 875]);
   expect([...few.labels]).toEqual(few.indices.map((i) => i % 7));
+});
+
+test("a set thinned by classes keeps each class's share, spread over all of it, and no class is lost", () => {
+  const sizes = [6000, 3000, 990, 10];
+  const labels = Int32Array.from(sizes.flatMap((size, label) => Array<number>(size).fill(label)));
+  const all = { indices: [...labels.keys()].map((i) => i + 7), labels };
+  expect(thinClasses(all, 10_000)).toBe(all);
+  const few = thinClasses(all, 100);
+  const counts = sizes.map((_, label) => few.labels.filter((one) => one === label).length);
+  expect(counts).toEqual([60, 30, 10, 1]);
+  expect(few.indices.slice(0, 3)).toEqual([57, 157, 257]);
+  expect([...few.labels]).toEqual(few.indices.map((index) => labels[index - 7]));
+  expect(new Set(few.indices).size).toBe(few.indices.length);
 });
 
 test("a pixel source counts from 0 and reads the images that were chosen", async () => {

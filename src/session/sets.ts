@@ -6,7 +6,7 @@ import { Failure } from "../failure.ts";
 import { seedFor } from "../random.ts";
 import type { PixelSource } from "../vit/types.ts";
 import type { CorruptionChoice } from "./corruption_choice.ts";
-import type { DataReport, SetRole } from "./protocol.ts";
+import type { DataReport, SetRole, SourceFile } from "./protocol.ts";
 
 export interface LoadedSet {
   id: string;
@@ -27,7 +27,9 @@ export interface LoadedSet {
   unchecked: readonly number[];
   /** Pixels prepared for the model that is loaded; null while there is none. */
   pixels: Pixels | null;
-  /** Of the files it came from; null where it cannot be had. */
+  /** The files it came from, where they came unopened; the page has the others. */
+  files?: readonly SourceFile[];
+  /** Of those files; null where it cannot be had. */
   fingerprint: string | null;
   /** How it is made of the target's images; absent where it was loaded. */
   corruption?: CorruptionChoice;
@@ -186,6 +188,33 @@ export function thin({ indices, labels }: Chosen, limit: number): Chosen {
   return {
     indices: picks.map((p) => indices[p] as number),
     labels: Int32Array.from(picks, (p) => labels[p] as number),
+  };
+}
+
+/**
+ * About `limit` images where there are more: of each class its share, evenly spread, one at the least. Depends on nothing
+ * but what was chosen.
+ */
+export function thinClasses(all: Chosen, limit: number): Chosen {
+  if (all.indices.length <= limit) return all;
+  const places = new Map<number, number[]>();
+  for (const [place, label] of all.labels.entries()) {
+    const ofClass = places.get(label);
+    if (ofClass) ofClass.push(place);
+    else places.set(label, [place]);
+  }
+  const share = limit / all.indices.length;
+  const picks = [...places.values()].flatMap((ofClass) => {
+    const count = Math.max(1, Math.round(ofClass.length * share));
+    return Array.from(
+      { length: count },
+      (_, i) => ofClass[Math.floor(((i + 0.5) * ofClass.length) / count)] as number,
+    );
+  });
+  picks.sort((a, b) => a - b);
+  return {
+    indices: picks.map((place) => all.indices[place] as number),
+    labels: Int32Array.from(picks, (place) => all.labels[place] as number),
   };
 }
 

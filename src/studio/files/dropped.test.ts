@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { folderHandle } from "../../open_folders_testing.ts";
 import { nameOfDrop, splitDrop, takeDrop } from "./dropped.ts";
 
 const drop = (...paths: string[]) => paths.map((path) => ({ path, blob: new Blob() }));
@@ -40,13 +41,16 @@ function entry(name: string, tree: Tree | string | null, parent = ""): FileSyste
   return { name, fullPath, isDirectory: true, createReader } as unknown as FileSystemEntry;
 }
 
-const event = (...dropped: ({ folder: FileSystemEntry } | { file: File })[]) =>
+const event = (
+  ...dropped: ({ folder: FileSystemEntry; handle?: Promise<FileSystemHandle> } | { file: File })[]
+) =>
   ({
     dataTransfer: {
       items: dropped.map((one) => ({
         kind: "file",
         webkitGetAsEntry: () => ("folder" in one ? one.folder : null),
         getAsFile: () => ("file" in one ? one.file : null),
+        ...("handle" in one && { getAsFileSystemHandle: () => one.handle }),
       })),
     },
   }) as unknown as DragEvent;
@@ -86,4 +90,32 @@ test("a search that is cancelled ends soon", async () => {
 test("no drop at all is no file", async () => {
   const { files } = await takeDrop(event()).search(() => {}, new AbortController().signal);
   expect(files).toEqual([]);
+});
+
+test("a large folder stays unopened where the browser gives a handle of it; a small one never does", async () => {
+  const many = { a: numbered(1500), b: { c: numbered(1500) } };
+  const handle = folderHandle("many", many);
+  const given = { folder: entry("many", many), handle: Promise.resolve(handle) };
+  const signal = new AbortController().signal;
+  const large = await takeDrop(event(given, { file: new File(["{}"], "note.txt") })).search(() => {}, signal);
+  expect(large.files.map(({ path, inside }) => [path, inside])).toEqual([
+    ["note.txt", undefined],
+    ["many/", handle],
+  ]);
+  expect(nameOfDrop(large.files.slice(1))).toBe("many");
+
+  const few = numbered(20);
+  const small = { folder: entry("few", few), handle: Promise.resolve(folderHandle("few", few)) };
+  const { files } = await takeDrop(event(small)).search(() => {}, signal);
+  expect(files).toHaveLength(20);
+});
+
+test("where one folder of a large drop has no handle, all are walked", async () => {
+  const many = { a: numbered(1200), b: { c: numbered(1200) } };
+  const folder = entry("many", many);
+  const refused = () => ({ folder, handle: Promise.reject(new Error("not this one")) });
+  for (const given of [() => ({ folder }), refused]) {
+    const { files } = await takeDrop(event(given())).search(() => {}, new AbortController().signal);
+    expect(files).toHaveLength(2400);
+  }
 });

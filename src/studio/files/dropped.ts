@@ -1,6 +1,9 @@
 // From what a browser hands over, a drop or a file input, to the studio's source files. Nothing is read here: a file
-// is a path and a Blob, and fifty thousand of them are a list, found folder by folder while the page stays awake.
+// is a path and a Blob. A large folder stays one thing where the browser has a handle for it: the engine looks into it
+// (open_folders.ts), and the page neither waits for fifty thousand files nor holds them. Where there is none, they are a
+// list, found folder by folder while the page stays awake.
 import { Failure } from "../../failure.ts";
+import { SYSTEM_FILES } from "../../open_folders.ts";
 import type { SourceFile } from "../../session/protocol.ts";
 import { nextTurn } from "../../turn.ts";
 
@@ -12,8 +15,8 @@ const toSource = (file: File): SourceFile => ({
   blob: file,
 });
 
-/** Files that a system puts beside those of a person. */
-const SYSTEM_FILES = new Set([".DS_Store", "Thumbs.db"]);
+/** Files from which on a drop is large. */
+const LARGE = 2_000;
 /** Folders and files that are opened at a time; each is a question to another process. */
 const AT_ONCE = 64;
 /** Milliseconds after which the page has its turn. */
@@ -24,7 +27,7 @@ export interface Dropped {
   /** Of the first file or folder. */
   name: string;
   /**
-   * Walks all folders to their ends.
+   * Walks all folders to their ends; of a large drop they stay unopened folders, where they can.
    * @param onFound told how many files there are so far
    * @returns the files, and the paths of what could not be opened
    * @throws Failure `cancelled` when `signal` is aborted
@@ -38,28 +41,63 @@ export interface Dropped {
 /** Must be called while the drop event is being handled: a browser hides its items afterwards. */
 export function takeDrop(event: DragEvent): Dropped {
   const folders: FileSystemDirectoryEntry[] = [];
+  const handles: Promise<FileSystemHandle | null>[] = [];
   const loose: File[] = [];
   for (const item of event.dataTransfer?.items ?? []) {
     if (item.kind !== "file") continue;
     const entry = item.webkitGetAsEntry?.();
-    if (entry?.isDirectory) folders.push(entry as FileSystemDirectoryEntry);
-    else {
+    if (entry?.isDirectory) {
+      folders.push(entry as FileSystemDirectoryEntry);
+      handles.push(handleOf(item));
+    } else {
       const file = item.getAsFile();
       if (file) loose.push(file);
     }
   }
   const name = folders[0]?.name ?? loose[0]?.name ?? "the drop";
   const files = loose.filter((file) => !SYSTEM_FILES.has(file.name)).map(toSource);
-  return { name, search: (onFound, signal) => walk(folders, files, onFound, signal) };
+  return {
+    name,
+    async search(onFound, signal) {
+      const unopened = unopenedFolders(await Promise.all(handles));
+      // The list is of this search alone.
+      const found = await walk(folders, [...files], onFound, signal, unopened ? LARGE : null);
+      return found ?? { files: [...files, ...(unopened as SourceFile[])], lost: [] };
+    },
+  };
 }
 
-/** Adds the files of folders, and of those in them, to those there are. */
+/** What browsers have that know handles of what is dropped; TypeScript does not know it yet. */
+interface HandleItem {
+  getAsFileSystemHandle?(): Promise<FileSystemHandle | null>;
+}
+
+/** The handle of an item; null where the browser has none, or does not give it. */
+const handleOf = (item: DataTransferItem & HandleItem): Promise<FileSystemHandle | null> =>
+  item.getAsFileSystemHandle?.().catch(() => null) ?? Promise.resolve(null);
+
+/** Folders to be looked into later; null unless all of them can be. */
+function unopenedFolders(handles: readonly (FileSystemHandle | null)[]): SourceFile[] | null {
+  const all: SourceFile[] = [];
+  for (const handle of handles) {
+    if (handle?.kind !== "directory") return null;
+    all.push({
+      path: `${handle.name}/`,
+      blob: new Blob(),
+      inside: handle as FileSystemDirectoryHandle,
+    });
+  }
+  return all;
+}
+
+/** Adds the files of folders, and of those in them, to those there are; null once there are more than `limit`. */
 function walk(
   folders: readonly FileSystemDirectoryEntry[],
   files: SourceFile[],
   onFound: (count: number) => void,
   signal: AbortSignal,
-): ReturnType<Dropped["search"]> {
+  limit: number | null,
+): Promise<{ files: SourceFile[]; lost: string[] } | null> {
   const waiting: FileSystemEntry[] = [...folders];
   const lost: string[] = [];
 
@@ -96,6 +134,7 @@ function walk(
             remedy: "What was loaded before is still there.",
           }),
         );
+      if (limit !== null && files.length + waiting.length > limit) return resolve(null);
       while (under < AT_ONCE && waiting.length > 0) {
         under++;
         void open(waiting.pop() as FileSystemEntry).then(() => {

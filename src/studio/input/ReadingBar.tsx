@@ -18,7 +18,9 @@ export function ReadingBar({ what }: { what: Reading["what"] }) {
   const active = looking || queue.find(waits) === first;
   const known =
     !looking && active && progress !== null && (progress.task === "model" || progress.task === "data");
-  const share = known && progress.total > 0 ? (100 * progress.done) / progress.total : 0;
+  /** While folders are looked through nobody knows how many files there will be. */
+  const counts = known && progress.total > 0;
+  const share = counts ? (100 * progress.done) / progress.total : 0;
   const words = !active
     ? "Waits for the one before it"
     : looking
@@ -43,9 +45,9 @@ export function ReadingBar({ what }: { what: Reading["what"] }) {
         )}
       </div>
       <Progress
-        value={known ? share : 100}
-        animated={!known}
-        striped={!known}
+        value={counts ? share : 100}
+        animated={!counts}
+        striped={!counts}
         size={4}
         aria-label={`Reading ${first.name}`}
       />
@@ -54,7 +56,8 @@ export function ReadingBar({ what }: { what: Reading["what"] }) {
           {words}
         </span>
         {looking && <span>{plural(first.found ?? 0, "file")}</span>}
-        {known && progress.total > 1 && (
+        {known && !counts && <span>{plural(progress.done, "file")}</span>}
+        {counts && progress.total > 1 && (
           <span>
             {formatCount(progress.done)} of {formatCount(progress.total)}
           </span>

@@ -45,3 +45,14 @@ test.each([undefined, null, 3, "text", { files: [{ path: "a", size: -1 }], blob:
     expect(await unzipped(await asideZip({ value, packs: [] }))).toHaveProperty("entry.json");
   },
 );
+
+test("files of a table come out under their names as well, as far as it goes", async () => {
+  const table = { paths: "m/a.txt\0m/b.txt\0", sizes: Float64Array.of(2, 1), blob: new Blob(["aab"]) };
+  const files = await unzipped(await asideZip({ value: { id: "p", ...table }, packs: [] }));
+  expect([files["files/m/a.txt"], files["files/m/b.txt"]]).toEqual(["aa", "b"]);
+  const broken = { ...table, sizes: Float64Array.of(Number.NaN, 1) };
+  expect(Object.keys(await unzipped(await asideZip({ value: broken, packs: [] })))).toEqual([
+    "entry.json",
+    "bytes-1.bin",
+  ]);
+});

@@ -12,10 +12,20 @@ interface File {
   input: Blob | string;
 }
 
+const size = z.int().min(0);
 const packSchema = z.object({
-  files: z.array(z.object({ path: z.string().min(1), size: z.int().min(0) })),
+  files: z.array(z.object({ path: z.string().min(1), size })),
   blob: z.instanceof(Blob),
 });
+/** Of many files the table is two values (session/pack.ts). */
+const tableSchema = z
+  .object({ paths: z.string(), sizes: z.instanceof(Float64Array).transform((all) => [...all]) })
+  .loose()
+  .transform(({ paths, sizes, ...rest }) => {
+    const names = paths.split("\0");
+    return { ...rest, files: sizes.map((size, i) => ({ path: names[i] || "file", size })) };
+  })
+  .pipe(packSchema);
 
 /** The zip of an entry that cannot be read, whatever is in it. */
 export function asideZip({ value, packs }: Entry): Promise<Blob> {
@@ -44,7 +54,7 @@ export function asideZip({ value, packs }: Entry): Promise<Blob> {
 
 /** The files of a pack, as far as its bytes go. */
 function filesOf(pack: unknown): File[] {
-  const { data } = packSchema.safeParse(pack);
+  const { data } = packSchema.or(tableSchema).safeParse(pack);
   let at = 0;
   return (data?.files ?? []).map(({ path, size }) => {
     at += size;

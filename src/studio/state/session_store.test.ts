@@ -108,6 +108,7 @@ function setUp(overrides: Partial<Session> = {}) {
     removeData: async () => {},
     mapClasses: async (id) => reports.get(id) ?? dataReport("ood", id),
     estimateMemory: async () => ({ bytes: 1, parts: [] }),
+    pack: async () => null,
     evaluate: async () => ({}) as never,
     train: async () => result,
     saveRun: async () => null,

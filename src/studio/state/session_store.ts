@@ -3,6 +3,7 @@
 // times a second, so that a fast run leaves the page its frames.
 import { createStore, type StoreApi } from "zustand/vanilla";
 import { Failure, type FailureParts } from "../../failure.ts";
+import type { Packer } from "../../session/pack.ts";
 import type {
   AccuracyPoint,
   BackendChoice,
@@ -264,6 +265,8 @@ export interface SessionStore extends StoreApi<StudioState> {
   pickBlocks(open: Uint8Array): void;
   exportMerged(): Promise<void>;
   imageUrl(id: string, index: number): Promise<string>;
+  /** A loaded set's files as they are kept; the engine joins them. */
+  packerOf(id: string): Packer;
   addNotice(text: string): void;
   addFailure(error: unknown): void;
   dismissFailure(id: number): void;
@@ -886,6 +889,16 @@ export function createSessionStore(
         if (parts.code !== "cancelled" && parts.code !== "lost") setRun({ exportFailure: parts });
       }
       set({ exporting: false, progress: null });
+    },
+
+    packerOf: (id) => async (limit) => {
+      const joined = await session.pack(id, limit);
+      if (joined) return joined;
+      throw new Failure({
+        code: "state",
+        what: "The images are loaded no more.",
+        remedy: "Drop them again.",
+      });
     },
 
     imageUrl(id, index) {

@@ -95,6 +95,7 @@ function page(
       return store.getState().data.find((one) => one.id === id) as DataReport;
     },
     estimateMemory: async () => ({ bytes: 1, parts: [] }),
+    pack: async () => null,
     train: async (recipe, run) => {
       calls.push(
         `train ${recipe.method} ${recipe.seed}${typeof run === "object" ? ` from ${run.step}` : ""}`,
@@ -174,6 +175,41 @@ test("model, images, mapping and the run that ended come back on the next visit"
   await eventually(() =>
     expect(second.runs.getState().runs.map(({ name }) => name)).toEqual(["LoRA on all"]),
   );
+});
+
+test("images that were handed over unopened are packed by the engine, which has looked into them, and come back", async () => {
+  const keep = await database();
+  const packed = {
+    paths: "many/cat/1.png\0many/cat/2.png\0",
+    sizes: Float64Array.of(2, 1),
+    blob: new Blob(["abc"]),
+  };
+  const pack = vi.fn(async () => ({ bytes: 3, packed }));
+  const first = page(keep, origin(), { pack });
+  await first.sitting.begin();
+  const inside = { kind: "directory" } as FileSystemDirectoryHandle;
+  await first.store.loadData("target", "many", [{ path: "many/", blob: new Blob(), inside }], 7);
+  await eventually(async () => expect((await keep.sitting())?.sets).toHaveLength(1));
+  expect(pack).toHaveBeenCalledExactlyOnceWith("set-1", expect.any(Number));
+
+  const second = page(keep);
+  await second.sitting.begin();
+  expect(second.calls).toEqual(["open auto", "target many 1 7"]);
+  const [source] = Object.values(second.store.getState().sources);
+  expect(source?.files).toMatchObject([{ path: "many/", inside: { paths: packed.paths } }]);
+});
+
+test("images that the engine has no more, or too many to be kept, are said to be unkept", async () => {
+  const inside = { kind: "directory" } as FileSystemDirectoryHandle;
+  for (const [found, words] of [
+    [null, "loaded no more"],
+    [{ bytes: 3e9, packed: null }, "2,862 MB"],
+  ] as const) {
+    const one = page(await database(), origin(), { pack: async () => found });
+    await one.sitting.begin();
+    await one.store.loadData("target", "many", [{ path: "many/", blob: new Blob(), inside }], 7);
+    await eventually(() => expect(one.sitting.getState().unkept.table?.what).toContain(words));
+  }
 });
 
 test("a run under way is saved as it goes, asked about, and gone on with under its own name", async () => {

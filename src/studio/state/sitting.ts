@@ -4,6 +4,7 @@ import { createStore, type StoreApi } from "zustand/vanilla";
 import { Failure, type FailureParts } from "../../failure.ts";
 import { filesPart } from "../../fingerprint.ts";
 import type { Keep, KeptState, KeptThing, SetAside, Sitting } from "../../session/keep.ts";
+import type { Packer } from "../../session/pack.ts";
 import type {
   BackendChoice,
   DataAnswers,
@@ -114,7 +115,7 @@ export function createSitting(
   async function tableOf(state: StudioState): Promise<Sitting> {
     const { model, data, sources, backend } = state;
     let refused: unknown = null;
-    async function packed(id: string | null, name: string, files: readonly SourceFile[]) {
+    async function packed(id: string | null, name: string, files: readonly SourceFile[] | Packer) {
       try {
         if (id === null) throw cannotTell(name);
         await (await keep()).pack(id, name, files);
@@ -130,7 +131,12 @@ export function createSitting(
       const source = sources[id];
       const pack =
         source &&
-        (await packed(fingerprint && filesPart(fingerprint), `The images of ${name}`, source.files));
+        (await packed(
+          fingerprint && filesPart(fingerprint),
+          `The images of ${name}`,
+          // What was handed over unopened is known to the engine.
+          source.files.some(({ inside }) => inside) ? session.packerOf(id) : source.files,
+        ));
       if (source && pack) {
         const { seed, answers, mapping } = source;
         sets.push({ pack, role, name, seed, answers, mapping });
