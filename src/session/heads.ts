@@ -9,14 +9,12 @@ import { linearProbe } from "../training/probe.ts";
 import type { HeadArrays } from "../training/types.ts";
 import type { VitWeights } from "../vit/types.ts";
 import type { Job } from "./job.ts";
-import { batchFor, type Network, wordsHead } from "./judges.ts";
+import { type Network, passOptions, wordsHead } from "./judges.ts";
 import { type Recipe, startsFresh } from "./recipe.ts";
 import { type Chosen, ofSplit, ownRows, pixelSource } from "./sets.ts";
 
 export interface StartingHead {
   head: HeadArrays;
-  /** Features of the training images by the frozen network, where the start needed them. */
-  bank: Bank | null;
   /** Its accuracy on the validation images, where the start found that; else null. */
   validation: number | null;
 }
@@ -67,8 +65,6 @@ export function freshHead(
   return { ...fitted, weight: fitted.weight.map(draw), bias: fitted.bias.map(draw) };
 }
 
-const unknown = { bank: null, validation: null };
-
 /** Makes the classifier of the recipe's head, for the frozen network. Under a k-NN head it is the probe's. */
 export async function startHead(
   network: Network,
@@ -77,12 +73,12 @@ export async function startHead(
   job: Job,
 ): Promise<StartingHead> {
   const { head } = network.recipe;
-  if (head === "own") return { head: await ownHead(network, checkpoint), ...unknown };
+  if (head === "own") return { head: await ownHead(network, checkpoint), validation: null };
   if (head === "zero-shot") {
     if (!network.text) throw noTextTower(problem);
     const names = network.target.images.classes;
     const tick = job.progress("probe", "Reading the class names");
-    return { head: await wordsHead(network, names, tick), ...unknown };
+    return { head: await wordsHead(network, names, tick), validation: null };
   }
   return fitProbe(network, job);
 }
@@ -131,7 +127,7 @@ async function fitProbe(network: Network, job: Job): Promise<StartingHead> {
   const { target } = network;
   const features = async (chosen: Chosen, label: string): Promise<Bank> => ({
     features: await extractFeatures(network.weights, null, pixelSource(target, chosen), {
-      batch: batchFor(chosen),
+      ...passOptions(network, target, chosen),
       pooling: network.pooling,
       onProgress: job.progress("probe", label),
     }),
@@ -143,5 +139,5 @@ async function fitProbe(network: Network, job: Job): Promise<StartingHead> {
   const classes = target.images.classes.length;
   const { classWeights } = network.recipe;
   const { head, validation } = await linearProbe(trained, classes, held, tick, classWeights);
-  return { head, bank: trained, validation };
+  return { head, validation };
 }

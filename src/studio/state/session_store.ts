@@ -765,7 +765,9 @@ export function createSessionStore(
       const last = get().run;
       if (from) {
         forgetImages();
-        set({ run: { ...emptyRun, id, recipe, ...from.history, before: from.saved.before } });
+        set({
+          run: { ...emptyRun, id, recipe, ...from.history, before: from.saved.sample ?? from.saved.before },
+        });
       } else runAsked = { id };
       const settled = recovery.during();
       let why = null as FailureParts | null;
