@@ -27,7 +27,7 @@ const livePoint = z.looseObject({
   basis: basisSchema.default("sample"),
 });
 /** What the page draws of a run beside what the engine knows of it. */
-const historySchema = z.object({
+export const historySchema = z.object({
   gates: z.array(gateSchema),
   frames: z.array(frameSchema),
   steps: z.array(z.looseObject({ step: count, steps: count, loss: z.number() })),

@@ -14,6 +14,7 @@ import { Failures } from "./shared/Failures.tsx";
 import { Kept } from "./shared/Kept.tsx";
 import { LiveRegion } from "./shared/LiveRegion.tsx";
 import { fetchPartsWhenIdle, part } from "./shared/part.ts";
+import { useColumn } from "./state/column.ts";
 import { openGates } from "./state/session_store.ts";
 import { useRecipe, useSession, useSitting, useStudio } from "./state/studio.ts";
 import { useView } from "./state/view.ts";
@@ -36,13 +37,14 @@ const others = [{ id: "input", title: "Other tab", label: "Another tab", Content
 
 export function App() {
   const narrow = useMediaQuery("(max-width: 859px)", undefined, { getInitialValueInEffect: false });
-  const [tab, setTab] = useState("input");
+  const [column, setTab] = useColumn();
   const main = useRef<HTMLElement>(null);
   // The engine's script comes first: without it nothing can be done.
   const engine = useSession((state) => state.device !== null);
   const unfinished = useSitting((state) => state.unfinished);
   const elsewhere = useSitting((state) => state.status === "elsewhere");
   const columns = elsewhere ? others : own;
+  const tab = elsewhere ? "input" : column;
   useEffect(() => (engine || elsewhere ? fetchPartsWhenIdle() : undefined), [engine, elsewhere]);
   const [view, turnToView] = useView();
   const measuring = view === "benchmark";

@@ -32,6 +32,7 @@ import type {
 } from "../../session/protocol.ts";
 import { fetchDemo } from "../files/demo.ts";
 import type { Dropped } from "../files/dropped.ts";
+import type { FinishedRun } from "../files/finished_run.ts";
 import { plural } from "../shared/format.ts";
 import { appendBounded } from "./bounded.ts";
 import { createRecovery } from "./recovery.ts";
@@ -228,6 +229,8 @@ export interface SessionStore extends StoreApi<StudioState> {
   readOtherwise(setId: string, answers: DataAnswers, others: readonly string[]): Promise<void>;
   /** Fetches the built-in demo and loads all of it; gives the recipe it is tuned to, or null when it failed. */
   loadDemo(seed: number): Promise<Partial<Recipe> | null>;
+  /** The run that the demo comes to, to be taken up on it; null when it cannot be had. */
+  fetchFinishedRun(): Promise<FinishedRun | null>;
   /** Adds, replaces or takes away the OOD set made of the target's images; false when it failed. */
   corrupt(choice: CorruptionChoice | null): Promise<boolean>;
   removeData(id: string): Promise<void>;
@@ -693,6 +696,9 @@ export function createSessionStore(
         return demo.recipe ?? {};
       });
     },
+
+    fetchFinishedRun: () =>
+      attempt(async () => (await import("../files/finished_run.ts")).fetchFinishedRun()),
 
     async corrupt(choice) {
       const done = await attempt(async () => ({ report: await session.corrupt(choice) }));
