@@ -72,6 +72,7 @@ const watchCells = (page: Page) =>
       for (const cell of document.querySelectorAll<HTMLElement>("button[data-gate]")) {
         const label = cell.getAttribute("aria-label") ?? "";
         const gate = cell.dataset.gate ?? "";
+        if (/not measured yet/.test(label)) continue;
         first[gate] ??= label;
         if (label !== first[gate]) times.moved ||= now;
         if (/closed/i.test(label)) times.closed ||= now;
