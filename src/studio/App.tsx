@@ -24,6 +24,7 @@ const Watch = memo(part(async () => (await import("./watch/Watch.tsx")).Watch));
 const Compare = memo(part(async () => (await import("./compare/Compare.tsx")).Compare));
 const ReportPanel = part(async () => (await import("./compare/ReportPanel.tsx")).ReportPanel);
 const Runs = memo(part(async () => (await import("./runs/Runs.tsx")).Runs));
+const DropAnywhere = part(async () => (await import("./shared/DropAnywhere.tsx")).DropAnywhere);
 const Unfinished = part(async () => (await import("./shared/Unfinished.tsx")).Unfinished);
 const Elsewhere = part(async () => (await import("./elsewhere/Elsewhere.tsx")).Elsewhere);
 const Benchmark = part(async () => (await import("./benchmark/Benchmark.tsx")).Benchmark);
@@ -125,6 +126,11 @@ export function App() {
           </section>
         ))}
       </main>
+      {engine && !elsewhere && !measuring && (
+        <Suspense>
+          <DropAnywhere />
+        </Suspense>
+      )}
       <DropRunDialog />
       <LiveRegion />
     </div>
