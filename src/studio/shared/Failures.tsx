@@ -42,10 +42,12 @@ export function Failures() {
 
 /** What went wrong with the files that last came in at a place, where they came in. */
 export function FailureAt({ at }: { at: NonNullable<Told["at"]> }) {
-  const told = useSession((state) => state.failures).findLast((one) => one.at === at);
+  const failures = useSession((state) => state.failures).filter((one) => one.at === at);
   return (
-    <div className="failures at" role="alert" hidden={!told}>
-      {told && <FailureBox told={told} />}
+    <div className="failures at" role="alert" hidden={failures.length === 0}>
+      {failures.map((told) => (
+        <FailureBox key={told.id} told={told} />
+      ))}
     </div>
   );
 }
