@@ -9,6 +9,7 @@ import { Header } from "./header/Header.tsx";
 import { RunStrip } from "./header/RunStrip.tsx";
 import { Input } from "./input/Input.tsx";
 import { Boundary } from "./shared/Boundary.tsx";
+import { DropAnywhere } from "./shared/DropAnywhere.tsx";
 import { DropRunDialog } from "./shared/DropRunDialog.tsx";
 import { Failures } from "./shared/Failures.tsx";
 import { Kept } from "./shared/Kept.tsx";
@@ -24,7 +25,6 @@ const Watch = memo(part(async () => (await import("./watch/Watch.tsx")).Watch));
 const Compare = memo(part(async () => (await import("./compare/Compare.tsx")).Compare));
 const ReportPanel = part(async () => (await import("./compare/ReportPanel.tsx")).ReportPanel);
 const Runs = memo(part(async () => (await import("./runs/Runs.tsx")).Runs));
-const DropAnywhere = part(async () => (await import("./shared/DropAnywhere.tsx")).DropAnywhere);
 const Unfinished = part(async () => (await import("./shared/Unfinished.tsx")).Unfinished);
 const Elsewhere = part(async () => (await import("./elsewhere/Elsewhere.tsx")).Elsewhere);
 const Benchmark = part(async () => (await import("./benchmark/Benchmark.tsx")).Benchmark);
@@ -126,11 +126,7 @@ export function App() {
           </section>
         ))}
       </main>
-      {engine && !elsewhere && !measuring && (
-        <Suspense>
-          <DropAnywhere />
-        </Suspense>
-      )}
+      {!elsewhere && !measuring && <DropAnywhere />}
       <DropRunDialog />
       <LiveRegion />
     </div>
