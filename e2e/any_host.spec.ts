@@ -100,7 +100,7 @@ test("under a path, without headers, then without a server", async ({ page }) =>
   });
 
   await test.step("the demo is loaded once, while there is a server", async () => {
-    await page.getByRole("button", { name: "Try the demo", exact: true }).first().click();
+    await page.getByRole("button", { name: "Load the demo only" }).click();
     await expect(runStrip(page)).toContainText("Ready", { timeout: 200_000 });
     await page.evaluate(() => navigator.serviceWorker.ready);
     // There was no older version that a newer one could take over from.

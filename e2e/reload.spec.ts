@@ -143,7 +143,7 @@ test("a run that was left before its first step is offered again, with the recip
 });
 
 test("a demo that was being loaded is there whole, or offered anew", async ({ page }) => {
-  const offered = page.getByRole("button", { name: "Try the demo", exact: true }).first();
+  const offered = page.getByRole("button", { name: "Load the demo only" });
   await open(page);
   for (const moment of ["demo-vit", "to validate"]) {
     await expect(offered).toBeVisible();

@@ -138,14 +138,14 @@ export async function loadTiny(page: Page, train = 6): Promise<void> {
   await expect(region(page, "few")).toContainText("4 to validate, 8 to test");
 }
 
-/** Presses "Try the demo" with its smallest set in place of every other, where only looks matter. */
+/** Loads the demo with its smallest set in place of every other, where only looks matter. */
 export async function loadSmallDemo(page: Page): Promise<void> {
   const small = { title: "Some emoji", file: demoZips.ood };
   const named = (title: string) => [{ ...small, title }];
   await page.route("**/demo/data/index.json", (route) =>
     route.fulfill({ json: { target: small, ood: named("Other emoji"), retention: named("Known emoji") } }),
   );
-  await page.getByRole("button", { name: "Try the demo", exact: true }).first().click();
+  await page.getByRole("button", { name: "Load the demo only" }).click();
   await expect(runStrip(page)).toContainText("Ready", { timeout: 120_000 });
 }
 

@@ -132,7 +132,7 @@ for (const { name, open } of engines) {
       });
 
       await test.step("the demo trains to its end", async () => {
-        await engine.click(button("Try the demo"));
+        await engine.click(button("Load the demo only"));
         await until(() => strip(engine), /Ready/);
         await engine.click(button("Start"));
         await until(() => strip(engine), /Done/);

@@ -153,7 +153,7 @@ async function load(asked: Asked, out: OutFolder, stops: Stops, writesModel: boo
   session.subscribe(tell);
   const told: Loaded["told"] = { steps: [], points: [] };
   session.subscribe((event) => {
-    if (event.kind === "before") Object.assign(told, { steps: [], points: [] });
+    if (event.kind === "started") Object.assign(told, { steps: [], points: [] });
     else if (event.kind === "step") told.steps.push(event.report);
     else if (event.kind === "accuracy") told.points.push(event.point);
   });

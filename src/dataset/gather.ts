@@ -14,7 +14,18 @@ import type { DataAnswers, DataIssue, NameReading } from "./types.ts";
 import { type FoundFile, openZip, safePath } from "./zip.ts";
 
 /** Extensions taken at their word at first (check_files.ts): in Chromium, looking into a file costs a millisecond. */
-const IMAGE_EXTENSIONS = new Set(["png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "dib"]);
+export const IMAGE_EXTENSIONS: ReadonlySet<string> = new Set([
+  "png",
+  "apng",
+  "jpg",
+  "jpeg",
+  "jpe",
+  "jfif",
+  "webp",
+  "gif",
+  "bmp",
+  "dib",
+]);
 /** Pictures, but of kinds that are not read; said so in the report. */
 const OTHER_PICTURES = new Set([
   "heic",

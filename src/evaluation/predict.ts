@@ -14,6 +14,7 @@ import type {
   VitWeights,
 } from "../vit/types.ts";
 import type { Entries, Standing } from "./entries.ts";
+import type { FrozenFeatures, SeenBatch, SeenImages } from "./frozen.ts";
 import type { Answers } from "./types.ts";
 
 export interface SetOptions {
@@ -22,7 +23,9 @@ export interface SetOptions {
   /** Called with images done and images in all; may throw to cancel. */
   onProgress?: (done: number, total: number) => void;
   /** What is kept of this source from one time to the next, and what stands in the network this time. */
-  kept?: { entries: Entries; standing: Standing };
+  kept?: { entries: Entries; standing: Standing } | undefined;
+  /** What the frozen network made of images before, and which of them this source is. */
+  frozen?: { features: FrozenFeatures; images: Omit<SeenImages, "batch"> } | null;
 }
 
 /**
@@ -127,51 +130,72 @@ async function throughNetwork(
   weights: VitWeights,
   effective: EffectiveWeights | null,
   source: PixelSource,
-  { batch, onProgress, kept }: SetOptions,
+  { batch, onProgress, kept, frozen }: SetOptions,
   wanted: Pick<Classifier, "pooling" | "dist">,
   readers: readonly Reader[],
 ): Promise<void> {
   const { imageSize: size, hiddenSize } = weights.architecture;
   const { count } = source;
-  const fetch = (first: number) =>
+  const seen = effective === null && frozen?.features.of(weights) ? frozen.features : null;
+  const images: SeenImages = { ...(frozen?.images ?? { set: "", indices: [] }), batch };
+  const fetch = (first: number): SeenBatch | Promise<Uint8Array> =>
+    seen?.batch(images, wanted, first) ??
     source.pixels(Array.from({ length: Math.min(batch, count - first) }, (_, i) => first + i));
   onProgress?.(0, count);
   let next = count > 0 ? fetch(0) : null;
   for (let first = 0; first < count; first += batch) {
-    const bytes = (await next) as Uint8Array;
+    const real = Math.min(batch, count - first);
+    const given = (await next) as SeenBatch | Uint8Array;
+    const anew = given instanceof Uint8Array;
     next = first + batch < count ? fetch(first + batch) : null;
     // A failed fetch is thrown when its turn comes, not reported as unhandled before.
-    next?.catch(() => {});
-    const padded = new Int32Array(batch * size * size * 3);
-    padded.set(bytes);
-    const start = kept?.entries.highest(first, kept.standing, hiddenSize) ?? null;
-    const recorder = kept?.entries.recorder(first, kept.standing, start?.layer ?? 0);
-    const input: ForwardInput = start
-      ? { ...start, batch }
-      : { pixels: tf.tensor4d(padded, [batch, size, size, 3], "int32") };
-    const work = forwardInParts(weights, input, effective, {
-      pooling: wanted.pooling,
-      dist: wanted.dist,
-      onEntry: recorder?.onEntry,
-    });
+    if (next instanceof Promise) next.catch(() => {});
+    const entries = anew ? kept?.entries : undefined;
+    const standing = kept?.standing ?? [];
+    const start = entries?.highest(first, standing, hiddenSize) ?? null;
+    const recorder = entries?.recorder(first, standing, start?.layer ?? 0);
     let features: Features;
-    try {
-      ({ features } = await inTurns(work, () => onProgress?.(first, count)));
-    } finally {
-      ("pixels" in input ? input.pixels : input.entry).dispose();
+    if (!anew) {
+      features = uploadFeatures(given, batch);
+      source.labels.set(given.labels, first);
+    } else {
+      const padded = new Int32Array(batch * size * size * 3);
+      padded.set(given);
+      const input: ForwardInput = start
+        ? { ...start, batch }
+        : { pixels: tf.tensor4d(padded, [batch, size, size, 3], "int32") };
+      const work = forwardInParts(weights, input, effective, { ...wanted, onEntry: recorder?.onEntry });
+      try {
+        ({ features } = await inTurns(work, () => onProgress?.(first, count)));
+      } finally {
+        ("pixels" in input ? input.pixels : input.entry).dispose();
+      }
     }
+    const keeps = anew ? seen : null;
     const rows = readers.map(({ read }) => read(features));
+    if (keeps) rows.push(features.pooled.clone(), ...(features.dist ? [features.dist.clone()] : []));
     features.dispose();
     const values = (await Promise.all(rows.map((one) => one.data()))) as Float32Array[];
     tf.dispose(rows);
     throwIfFaulty();
     await nextTurn();
     await recorder?.done();
-    const real = Math.min(batch, count - first);
+    if (keeps) {
+      const [pooled, dist = null] = values.splice(readers.length) as [Float32Array, Float32Array?];
+      const labels = source.labels.slice(first, first + real);
+      keeps.keep(images, wanted, first, { pooled: pooled.slice(), dist: dist?.slice() ?? null, labels });
+    }
     readers.forEach(({ take }, i) => {
       const read = values[i] as Float32Array;
       take(read.subarray(0, (read.length / batch) * real), first, real);
     });
     onProgress?.(first + real, count);
   }
+}
+
+/** Features as they were kept, on the device again. */
+function uploadFeatures({ pooled, dist }: SeenBatch, batch: number): Features {
+  const rows = (values: Float32Array) => tf.tensor2d(values, [batch, values.length / batch]);
+  const uploaded = { pooled: rows(pooled), dist: dist && rows(dist) };
+  return { ...uploaded, dispose: () => tf.dispose(Object.values(uploaded).filter((one) => one !== null)) };
 }

@@ -7,6 +7,7 @@ import type { Checkpoint, Role } from "../checkpoint/types.ts";
 import { wordnetId } from "../dataset/label_rows.ts";
 import { PixelStore } from "../dataset/pixels.ts";
 import type { DecodeImage, ImageSet, ResizeSpec } from "../dataset/types.ts";
+import { FrozenFeatures } from "../evaluation/frozen.ts";
 import { Failure } from "../failure.ts";
 import { fingerprintOf } from "../fingerprint.ts";
 import { openFolders } from "../open_folders.ts";
@@ -193,6 +194,7 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
     run?.dispose();
     run = null;
     starts.clear();
+    frozen = null;
     model?.weights?.dispose();
     if (model) model.weights = null;
   }
@@ -283,6 +285,8 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
 
   /** Where runs start, until something they are made of changes: those of a row measure the same "before" once. */
   const starts: Starts = new Map();
+  /** What the network on the device made of images, until the set or the network is another. */
+  let frozen: FrozenFeatures | null = null;
 
   function replaceRun(next: Run | null) {
     run?.dispose();
@@ -291,10 +295,11 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
     runLost = null;
   }
 
-  /** Something that runs are made of has changed. */
-  function forgetRun() {
+  /** Something that runs are made of has changed; nothing of a set that is gone is kept. */
+  function forgetRun(gone: string | null = null) {
     replaceRun(null);
     starts.clear();
+    if (gone !== null) frozen?.forget(gone);
   }
 
   async function device(): Promise<Backend> {
@@ -312,6 +317,7 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
     const { architecture, preprocessing } = loaded.checkpoint;
     const read = readerOf(loaded.checkpoint, job.progress("model", "Loading the network onto the device"));
     loaded.weights ??= await loadVit(architecture, preprocessing, read);
+    if (!frozen?.of(loaded.weights)) frozen = new FrozenFeatures(loaded.weights);
     return loaded.weights;
   }
 
@@ -422,7 +428,8 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
     const weights = await network(job);
     const all = measuredSets(sets.values());
     const kept = [...sets.values()].filter((set) => set.role === "keep");
-    return { weights, checkpoint, text, fingerprint, target, sets: all, kept, recipe: valid, job };
+    const known = { checkpoint, text, fingerprint, target, sets: all, kept, recipe: valid, job };
+    return { weights, frozen: frozen as FrozenFeatures, ...known };
   }
 
   async function merge(job: Job): Promise<MergedReport> {
@@ -485,6 +492,7 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
         for (const set of sets.values())
           if (!set.corruption) cut.push(await cutPixels(set, checkpoint.preprocessing, job));
         forgetRun();
+        frozen = null;
         model?.weights?.dispose();
         model = { checkpoint, text, weights: null, halves, fingerprint };
         for (const keep of cut) keep();
@@ -517,12 +525,15 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
         };
         await preparePixels(set, job);
         for (const other of [...sets.values()])
-          if (other.role === role && (role === "target" || other.name === name)) sets.delete(other.id);
+          if (other.role === role && (role === "target" || other.name === name)) {
+            sets.delete(other.id);
+            forgetRun(other.id);
+          }
         sets.set(set.id, set);
         const corrupted = corruptedOne();
         if (set.role === "target" && corrupted?.corruption)
           sets.set(corrupted.id, corruptedSet(corrupted.id, set as LoadedSet, corrupted.corruption));
-        forgetRun();
+        forgetRun(corrupted?.id);
         return reportOf(set);
       }),
 
@@ -532,7 +543,7 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
         const target = valid && needTarget();
         const old = corruptedOne();
         if (old) sets.delete(old.id);
-        forgetRun();
+        forgetRun(old?.id);
         if (!target) return null;
         const set = corruptedSet(old?.id ?? `set-${++lastSetId}`, target, valid);
         sets.set(set.id, set);
@@ -544,8 +555,10 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
         const { role } = needSet(id);
         sets.delete(id);
         const corrupted = corruptedOne();
-        if (role === "target" && corrupted) sets.delete(corrupted.id);
-        forgetRun();
+        forgetRun(id);
+        if (role !== "target" || !corrupted) return;
+        sets.delete(corrupted.id);
+        forgetRun(corrupted.id);
       }),
 
     mapClasses: (id, mapping) =>
@@ -575,8 +588,15 @@ export function createEngine(decode: DecodeImage, decodedAtLoad = DECODED_AT_LOA
           });
         }
         await checkPixels(set, job);
-        const input = { weights: await network(job), checkpoint, text, recipe: validRecipe(recipe), job };
-        return tellingOfLost(() => evaluateSet(input, set, head));
+        const weights = await network(job);
+        const known = {
+          checkpoint,
+          text,
+          recipe: validRecipe(recipe),
+          frozen: frozen as FrozenFeatures,
+          job,
+        };
+        return tellingOfLost(() => evaluateSet({ weights, ...known }, set, head));
       }),
 
     train: (recipe, as) =>

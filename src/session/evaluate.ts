@@ -1,5 +1,6 @@
 // A checkpoint as it is, on one folder: by its own classifier, its text tower, a linear probe or its neighbours.
 import type { Checkpoint } from "../checkpoint/types.ts";
+import type { FrozenFeatures } from "../evaluation/frozen.ts";
 import { Failure } from "../failure.ts";
 import type { OpenedText } from "../text/tower.ts";
 import type { VitWeights } from "../vit/types.ts";
@@ -15,6 +16,7 @@ interface EvaluateInput {
   checkpoint: Checkpoint;
   text: OpenedText;
   recipe: Recipe;
+  frozen: FrozenFeatures;
   job: Job;
 }
 
@@ -35,6 +37,7 @@ export async function evaluateSet(input: EvaluateInput, set: LoadedSet, head: He
     pooling: choosePooling(weights, recipe),
     ownLabels,
     target: set,
+    frozen: input.frozen,
   };
   const question = asked(network, set, text.problem);
   const { chosen } = question;

@@ -1,6 +1,7 @@
 // Where a run's classifier starts: a linear probe, rows of the model's own, or the class names through its text tower.
 import { type Pooling, poolingsOf, textSpacePooling } from "../checkpoint/pooling.ts";
 import type { Checkpoint } from "../checkpoint/types.ts";
+import type { Split } from "../dataset/types.ts";
 import type { Bank } from "../evaluation/knn.ts";
 import { extractFeatures } from "../evaluation/predict.ts";
 import { Failure } from "../failure.ts";
@@ -9,18 +10,19 @@ import { linearProbe } from "../training/probe.ts";
 import type { HeadArrays } from "../training/types.ts";
 import type { VitWeights } from "../vit/types.ts";
 import type { Job } from "./job.ts";
-import { batchFor, type Network, wordsHead } from "./judges.ts";
+import { type Network, passOptions, wordsHead } from "./judges.ts";
 import { type Recipe, startsFresh } from "./recipe.ts";
-import { type Chosen, ofSplit, ownRows, pixelSource, thinClasses } from "./sets.ts";
+import { type Chosen, type LoadedSet, ofSplit, ownRows, pixelSource, thinClasses } from "./sets.ts";
 
 /** Images that the probe of a large set looks at, of each split: all 32,000 of a set would be minutes before the first
  *  step. Up to here it looks at every one. */
 const PROBED = 8_000;
 
+/** The images of a split that a probe looks at. */
+export const probedOf = (set: LoadedSet, split: Split): Chosen => thinClasses(ofSplit(set, split), PROBED);
+
 export interface StartingHead {
   head: HeadArrays;
-  /** Features of the training images by the frozen network, where the start needed them. */
-  bank: Bank | null;
   /** Its accuracy on the validation images, where the start found that; else null. */
   validation: number | null;
 }
@@ -71,8 +73,6 @@ export function freshHead(
   return { ...fitted, weight: fitted.weight.map(draw), bias: fitted.bias.map(draw) };
 }
 
-const unknown = { bank: null, validation: null };
-
 /** Makes the classifier of the recipe's head, for the frozen network. Under a k-NN head it is the probe's. */
 export async function startHead(
   network: Network,
@@ -81,12 +81,12 @@ export async function startHead(
   job: Job,
 ): Promise<StartingHead> {
   const { head } = network.recipe;
-  if (head === "own") return { head: await ownHead(network, checkpoint), ...unknown };
+  if (head === "own") return { head: await ownHead(network, checkpoint), validation: null };
   if (head === "zero-shot") {
     if (!network.text) throw noTextTower(problem);
     const names = network.target.images.classes;
     const tick = job.progress("probe", "Reading the class names");
-    return { head: await wordsHead(network, names, tick), ...unknown };
+    return { head: await wordsHead(network, names, tick), validation: null };
   }
   return fitProbe(network, job);
 }
@@ -137,9 +137,8 @@ export function probedPart({
   recipe: { head },
 }: Pick<Network, "target" | "recipe">): { images: number; of: number } | null {
   if (head !== "linear" && head !== "knn") return null;
-  const all = ofSplit(target, "train");
-  const { length: images } = thinClasses(all, PROBED).indices;
-  const of = all.indices.length;
+  const { length: images } = probedOf(target, "train").indices;
+  const of = ofSplit(target, "train").indices.length;
   return images < of ? { images, of } : null;
 }
 
@@ -153,19 +152,17 @@ async function fitProbe(network: Network, job: Job): Promise<StartingHead> {
   }
   const features = async (chosen: Chosen, label: string): Promise<Bank> => ({
     features: await extractFeatures(network.weights, null, pixelSource(target, chosen), {
-      batch: batchFor(chosen),
+      ...passOptions(network, target, chosen),
       pooling: network.pooling,
       onProgress: job.progress("probe", label),
     }),
     labels: chosen.labels,
   });
-  const probed = (split: "train" | "val") => thinClasses(ofSplit(target, split), PROBED);
-  const trained = await features(probed("train"), "Looking at the training images");
-  const held = await features(probed("val"), "Looking at the validation images");
+  const trained = await features(probedOf(target, "train"), "Looking at the training images");
+  const held = await features(probedOf(target, "val"), "Looking at the validation images");
   const tick = job.progress("probe", "Fitting the linear probe");
   const classes = target.images.classes.length;
   const { classWeights } = network.recipe;
   const { head, validation } = await linearProbe(trained, classes, held, tick, classWeights);
-  // Where neighbours vote, all of them do.
-  return { head, bank: part ? null : trained, validation };
+  return { head, validation };
 }

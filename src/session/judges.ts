@@ -3,6 +3,7 @@
 import type { Pooling } from "../checkpoint/pooling.ts";
 import { textSpacePooling } from "../checkpoint/pooling.ts";
 import { matchClasses } from "../dataset/match.ts";
+import type { FrozenFeatures } from "../evaluation/frozen.ts";
 import { type Bank, nearestNeighbours } from "../evaluation/knn.ts";
 import { extractFeatures, predictAll, type SetOptions } from "../evaluation/predict.ts";
 import { score, wilsonInterval } from "../evaluation/score.ts";
@@ -15,7 +16,7 @@ import { linearClassifier, ownClassifier, uploadHead } from "../vit/classifier.t
 import type { Classifier, EffectiveWeights, VitWeights } from "../vit/types.ts";
 import { partsOf } from "./corruptions.ts";
 import type { Tick } from "./job.ts";
-import type { SetAccuracy, SetRole } from "./protocol.ts";
+import type { Basis, SetAccuracy, SetRole } from "./protocol.ts";
 import { type Head, type Recipe, readTemplates } from "./recipe.ts";
 import { type Chosen, type LoadedSet, measured, ofSplit, ownRows, pixelSource, thin } from "./sets.ts";
 
@@ -23,6 +24,12 @@ import { type Chosen, type LoadedSet, measured, ofSplit, ownRows, pixelSource, t
 const EVALUATION_BATCH = 32;
 /** The batch is padded to this, so that a small set does not pay for a wide one. */
 export const batchFor = ({ indices }: Chosen) => Math.max(1, Math.min(EVALUATION_BATCH, indices.length));
+
+/** How chosen images of a set go through a network. */
+export const passOptions = ({ frozen }: Pick<Network, "frozen">, set: LoadedSet, chosen: Chosen) => ({
+  batch: batchFor(chosen),
+  frozen: frozen && { features: frozen, images: { set: set.id, indices: chosen.indices } },
+});
 
 /** Everything that answers are made of, but for the weights that stand. */
 export interface Network {
@@ -35,6 +42,8 @@ export interface Network {
   /** Labels of the model's own classifier; empty without one. */
   ownLabels: string[];
   target: LoadedSet;
+  /** What `weights` made of images before, where that is kept. */
+  frozen: FrozenFeatures | null;
 }
 
 /** The weights that stand, and the classifier that goes with them. */
@@ -105,7 +114,7 @@ export async function answer(
   kept?: SetOptions["kept"],
 ): Promise<SetAccuracy> {
   const [answers] = await answersOf(network, question, standing, { byTarget: false, onProgress, kept });
-  return scored(question, answers as Answers);
+  return scored(network, question, answers as Answers);
 }
 
 /** The same, and what the target's classifier says of these images, whose answers need not mean anything. */
@@ -117,16 +126,30 @@ export async function answerTwice(
   kept?: SetOptions["kept"],
 ): Promise<{ set: SetAccuracy; byTarget: Answers }> {
   const answers = await answersOf(network, question, standing, { byTarget: true, onProgress, kept });
-  return { set: scored(question, answers[0] as Answers), byTarget: answers.at(-1) as Answers };
+  return { set: scored(network, question, answers[0] as Answers), byTarget: answers.at(-1) as Answers };
 }
 
-function scored({ set, judge, names, chosen }: Question, answers: Answers): SetAccuracy {
+/** Which images a question asks of: all held-out ones, or which part of them. */
+export function basisOf(network: Network, { set, chosen, bank }: Question): Basis {
+  const all = questionOf(network, set);
+  const whole = (bank?.chosen.indices.length ?? 0) === (all.bank?.chosen.indices.length ?? 0);
+  const { indices } = all.chosen;
+  if (whole && indices.length === chosen.indices.length && indices.every((at, i) => at === chosen.indices[i]))
+    return "all";
+  const validation =
+    set.role === "target" && chosen.indices.every((at) => set.images.items[at]?.split === "val");
+  return validation ? "validation" : "sample";
+}
+
+function scored(network: Network, question: Question, answers: Answers): SetAccuracy {
+  const { set, judge, names, chosen } = question;
   const { id, role, name } = set;
+  const basis = basisOf(network, question);
   const scores = score(answers, chosen.labels, [...names]);
   const parts = partsOf(set, chosen.indices, answers.predictions, chosen.labels);
   const corrupted = { interval: wilsonInterval(scores.correct / parts.length, scores.count / parts.length) };
   return {
-    ...{ id, role, name, judge, parts, change: null, detection: null },
+    ...{ id, role, name, basis, judge, parts, change: null, detection: null },
     ...scores,
     ...(parts.length > 0 && corrupted),
   };
@@ -148,7 +171,7 @@ async function answersOf(
 ): Promise<Answers[]> {
   const { weights, pooling, target } = network;
   const { effective } = standing;
-  const options = { batch: batchFor(chosen), onProgress, kept };
+  const options = { ...passOptions(network, set, chosen), onProgress, kept };
   const source = pixelSource(set, chosen);
   const retention = set.role === "retention";
   if (judge === "knn") {
@@ -223,7 +246,7 @@ async function bankOf(
   const known = banks.get(set.id);
   if (known) return known;
   const features = await extractFeatures(network.weights, effective, pixelSource(set, chosen), {
-    batch: batchFor(chosen),
+    ...passOptions(network, set, chosen),
     pooling: network.pooling,
     onProgress: () => onProgress?.(0),
   });

@@ -63,6 +63,7 @@ const state = (id: string, bytes = 8): KeptState => ({
     steps: 9,
     seconds: 2,
     before: result.before,
+    sample: null,
     validation: 0.5,
     result: null,
     snapshot: new Blob([new Uint8Array(bytes)]),

@@ -9,15 +9,20 @@ import { Failure } from "../failure.ts";
 import { filesOf, type Pack, type Packer, packerOf, packSchema, TABLE_FORMAT } from "./pack.ts";
 import type { AccuracyPoint, GateFrame, GateInfo, SavedRun, SourceFile, StepReport } from "./protocol.ts";
 import { type RunDetails, type RunRecord, runDetailsSchema, runRecordSchema } from "./run_record.ts";
-import { frameSchema, gateSchema, savedRunSchema } from "./saved_run.ts";
+import { basisSchema, frameSchema, gateSchema, savedRunSchema } from "./saved_run.ts";
 
 const count = z.int().min(0);
+const livePoint = z.looseObject({
+  id: z.string(),
+  count: count.default(0),
+  basis: basisSchema.default("sample"),
+});
 /** What the page draws of a run beside what the engine knows of it. */
-const historySchema = z.object({
+export const historySchema = z.object({
   gates: z.array(gateSchema),
   frames: z.array(frameSchema),
   steps: z.array(z.looseObject({ step: count, steps: count, loss: z.number() })),
-  points: z.array(z.looseObject({ step: count, sets: z.array(z.looseObject({ id: z.string() })) })),
+  points: z.array(z.looseObject({ step: count, sets: z.array(livePoint) })),
 });
 export interface RunHistory {
   gates: GateInfo[];

@@ -115,11 +115,17 @@ export type GateInfo = Gate;
 export type GateFrame = TrainingFrame;
 export type StepReport = TrainingReport;
 
+/** Which images of a set an accuracy stands on: all held-out ones, an evenly spread part of them, or the target's
+ *  validation images. Two accuracies compare where basis and count are the same. */
+export type Basis = "all" | "sample" | "validation";
+
 /** Accuracy of one set on its held-out images. `predictions` and `labels` are in the set's order and index `names`. */
 export interface SetAccuracy extends Score {
   id: string;
   role: SetRole;
   name: string;
+  /** Of which images; `count` says how many. */
+  basis: Basis;
   /** What answered: for target and OOD the recipe's head; for retention the model's own classifier, or where it has
    *  none its text tower, or else (and always under a k-NN head) k-NN. */
   judge: Head;
@@ -165,13 +171,21 @@ export interface Evaluation {
   strength: number;
 }
 
-/** A point of the live curves. OOD and retention are measured on at most 64 images a set while training, k-NN with at
- *  most 256 that vote. */
+/** A point of the live curves. The target is measured on its validation images while training, OOD and retention on at
+ *  most 64 images a set, k-NN with at most 256 that vote. */
 export interface AccuracyPoint {
   step: number;
   epoch: number;
-  /** `before` is the accuracy on the very same images before training, so that the two compare. */
-  sets: { id: string; role: SetRole; name: string; accuracy: number; before: number }[];
+  /** `before` is the accuracy on the very same `count` images before training, so that the two compare. */
+  sets: {
+    id: string;
+    role: SetRole;
+    name: string;
+    accuracy: number;
+    before: number;
+    count: number;
+    basis: Basis;
+  }[];
 }
 
 export interface MemoryEstimate {
@@ -242,7 +256,10 @@ export interface SavedRun {
   steps: number;
   /** Seconds that it took so far. */
   seconds: number;
-  before: Evaluation;
+  /** On all held-out images; null until that is measured, at the end of a run. */
+  before: Evaluation | null;
+  /** On the images that live accuracy is measured on; null until that is measured, after the first steps. */
+  sample: Evaluation | null;
   /** Accuracy of the starting head on the validation images, where the start found it. */
   validation: number | null;
   /** What it came to; null while it was under way. */
@@ -275,6 +292,8 @@ export type Task = "model" | "data" | "probe" | "train" | "evaluate" | "export";
 export type SessionEvent =
   | { kind: "progress"; task: Task; label: string; done: number; total: number; secondsLeft: number | null }
   | { kind: "started"; recipe: Recipe; gates: GateInfo[]; steps: number }
+  /** The frozen network on the images that live accuracy is measured on, as far as it is known: the target's at first,
+   *  every set's after the first steps. All held-out images are measured at the end (`RunResult.before`). */
   | { kind: "before"; evaluation: Evaluation }
   | { kind: "step"; report: StepReport }
   | { kind: "gates"; frame: GateFrame }
@@ -327,7 +346,7 @@ export interface Session {
    */
   evaluate(id: string, head: Head, recipe: Recipe): Promise<SetAccuracy>;
   /**
-   * Probe, before, training, after. Resolves when done or stopped; news come as events.
+   * Probe, training, before, after. Resolves when done or stopped; news come as events.
    * @param run id of a new run (one is made where none is given), or a run that was saved under way, on the same model
    *   and data: it goes on where it stood, under its own id
    */

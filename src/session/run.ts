@@ -4,6 +4,7 @@ import type { Checkpoint, Role } from "../checkpoint/types.ts";
 import { changeOf } from "../evaluation/change.ts";
 import { auroc } from "../evaluation/detection.ts";
 import { Entries, type Standing as LayerWords, layersToKeep } from "../evaluation/entries.ts";
+import type { FrozenFeatures } from "../evaluation/frozen.ts";
 import { predict } from "../evaluation/predict.ts";
 import { score } from "../evaluation/score.ts";
 import type { Answers } from "../evaluation/types.ts";
@@ -30,21 +31,12 @@ import {
   type Standing,
   strangers,
 } from "./judges.ts";
-import type {
-  AccuracyPoint,
-  Detection,
-  Evaluation,
-  PathPoint,
-  RunResult,
-  SavedRun,
-  SetAccuracy,
-} from "./protocol.ts";
+import { liveAccuracy, liveQuestions, sampleBefore, unlessStopped } from "./live.ts";
+import type { Detection, Evaluation, PathPoint, RunResult, SavedRun, SetAccuracy } from "./protocol.ts";
 import type { Recipe } from "./recipe.ts";
 import { rejoin } from "./saved_run.ts";
-import { type KeptSet, keptSource, type LoadedSet, measured, ofSplit, pixelSource, thin } from "./sets.ts";
+import { type KeptSet, keptSource, type LoadedSet, measured, ofSplit, pixelSource } from "./sets.ts";
 
-/** Most images of an OOD or retention set that are looked at after each epoch, and that vote; the end looks at all. */
-const LIVE = { measured: 64, bank: 256 };
 /** Memory, in bytes, for what entered some layers at the last measurement, so that a toggled block is judged at once. */
 const ENTRIES = 512 * 2 ** 20;
 /** How many measurements are remembered: of gates and strengths that a person comes back to. */
@@ -73,8 +65,18 @@ interface Applied {
   strength: number;
 }
 
-/** Starting classifiers and what was measured with them before, by what the recipe says of them. */
-export type Starts = Map<string, { head: HeadArrays; validation: number | null; before: SetAccuracy[] }>;
+/** A starting classifier and what was measured with it of the frozen network. */
+interface Start {
+  head: HeadArrays;
+  validation: number | null;
+  /** On the images that live accuracy is measured on; null until it is measured. */
+  sample: SetAccuracy[] | null;
+  /** On all held-out images; null until it is measured. */
+  before: SetAccuracy[] | null;
+}
+
+/** Starts by what the recipe says of them. */
+export type Starts = Map<string, Start>;
 
 interface RunInput {
   /** Under which all that is saved of the run is kept. */
@@ -92,6 +94,8 @@ interface RunInput {
   job: Job;
   /** Is asked before a start is made, and given it. */
   starts: Starts;
+  /** What the network made of images before. */
+  frozen: FrozenFeatures;
   control: RunControl;
   /** A run that was saved under way, to go on with. */
   from?: SavedRun | undefined;
@@ -105,6 +109,7 @@ function networkOf({
   text,
   target,
   recipe,
+  frozen,
 }: Omit<RunInput, "id" | "control" | "keep" | "starts">): Network {
   return {
     weights,
@@ -113,6 +118,7 @@ function networkOf({
     pooling: choosePooling(weights, recipe),
     ownLabels: checkpoint.architecture.labels ?? [],
     target,
+    frozen,
   };
 }
 
@@ -128,15 +134,39 @@ export async function trainRun(input: RunInput): Promise<Run> {
 
   const from = input.from ? rejoinRun(input.from, input.fingerprint, network, sets, input.kept) : null;
   const snapshot = from ? await readSnapshot(from.snapshot) : null;
-  const { head, validation, before } =
+  const start: Start =
     from && snapshot
-      ? { head: snapshot.probe, validation: from.validation, before: from.before.sets }
+      ? {
+          head: snapshot.probe,
+          validation: from.validation,
+          sample: from.sample?.sets ?? null,
+          before: from.before?.sets ?? null,
+        }
       : await startOf(input, network);
-  job.emit({ kind: "before", evaluation: { sets: before, open: new Uint8Array(0), strength: 0 } });
+  const { head, validation } = start;
+  const unchanged = (sets: SetAccuracy[]) => ({ sets, open: new Uint8Array(0), strength: 0 });
+  const live = liveQuestions(network, sets);
+  // A probe has seen the target's validation images; what it says of them waits for nothing.
+  const sampling = job.progress("evaluate", "Measuring before, on a sample");
+  const seen = !from && validation !== null ? live.filter(isTarget) : [];
+  const first = start.sample ?? (await sampleBefore(network, seen, head, sampling));
+  if (first.length > 0) job.emit({ kind: "before", evaluation: unchanged(first) });
 
   const probed = probedPart(network);
-  const frozen = { effective: null, head, banks: new Map() };
-  const live = await chooseLive(network, sets, frozen, before, validation);
+  const stopping = () => control.stopping;
+  /** Between two steps, once the first have been made; gives nothing where a stop comes first. */
+  const sampled = async () => {
+    if (start.sample) return start.sample;
+    start.sample = await unlessStopped(stopping, (orStop) =>
+      sampleBefore(network, live, head, (done, total) => {
+        orStop();
+        sampling(done, total);
+      }),
+    );
+    if (start.sample) job.emit({ kind: "before", evaluation: unchanged(start.sample) });
+    return start.sample;
+  };
+  let moves = false;
   const trainer = createTrainer({
     weights,
     pooling: network.pooling,
@@ -146,16 +176,23 @@ export async function trainRun(input: RunInput): Promise<Run> {
     start: freshHead(recipe, head) ?? head,
     keepSource: keptSource(input.kept),
     hooks: {
-      onReport: (report) => job.emit({ kind: "step", report }),
+      onReport: (report) => {
+        moves = true;
+        job.emit({ kind: "step", report });
+      },
       onNotice: (text) => job.emit({ kind: "notice", text }),
       onFrame: (frame) => job.emit({ kind: "gates", frame }),
       onEpoch: async (epoch, step) => {
-        const point = await liveAccuracy(network, live, trainer, { epoch, step }, () => control.stopping);
+        const before = await sampled();
+        const point =
+          before && (await liveAccuracy(network, live, before, trainer, { epoch, step }, stopping));
         if (point) job.emit({ kind: "accuracy", point });
       },
-      stopping: () => control.stopping,
-      between: () =>
-        control.between((held) => job.emit({ kind: "status", status: held ? "paused" : "training" })),
+      stopping,
+      between: async () => {
+        if (moves) await sampled();
+        return control.between((held) => job.emit({ kind: "status", status: held ? "paused" : "training" }));
+      },
     },
   });
   const seconds = () => (from?.seconds ?? 0) + (performance.now() - began) / 1000;
@@ -168,7 +205,8 @@ export async function trainRun(input: RunInput): Promise<Run> {
     step: snapshot.step,
     steps: trainer.steps,
     seconds: result?.seconds ?? seconds(),
-    before: { sets: before, open: new Uint8Array(0), strength: 0 },
+    before: start.before && unchanged(start.before),
+    sample: start.sample && unchanged(start.sample),
     validation,
     result,
     snapshot: writeSnapshot(snapshot),
@@ -192,6 +230,19 @@ export async function trainRun(input: RunInput): Promise<Run> {
       network,
       sets.map((set) => questionOf(network, set)),
     );
+    // The rest of "before" is measured when nobody waits for a step: what enters the layers below the lowest open block
+    // is then known to "after".
+    start.before ??= await evaluate(
+      network,
+      sets,
+      { effective: null, head, banks: new Map() },
+      "Measuring before",
+      job,
+      {
+        keep: { entries, words: network.weights.layers.map(() => "") },
+      },
+    );
+    const { before } = start;
     const after = await evaluateApplied(
       network,
       sets,
@@ -235,16 +286,17 @@ export async function trainRun(input: RunInput): Promise<Run> {
   }
 }
 
-/** The classifier that the recipe starts from and the "before" it gives: as a run before it found them, or found now. */
-async function startOf({ starts, checkpoint, text, target, sets, recipe, job }: RunInput, network: Network) {
+/** The classifier that the recipe starts from, and the "before" it gives as far as runs before have found it. */
+async function startOf(
+  { starts, checkpoint, text, recipe, job }: RunInput,
+  network: Network,
+): Promise<Start> {
   const { head: kind, prompts, neighbours, classWeights } = recipe;
   const key = JSON.stringify([kind, prompts, neighbours, classWeights, network.pooling]);
   const known = starts.get(key);
   if (known) return known;
-  const { head, bank, validation } = await startHead(network, checkpoint, text.problem, job);
-  const standing = { effective: null, head, banks: new Map(bank ? [[target.id, bank]] : []) };
-  const before = await evaluate(network, sets, standing, "Measuring before", job);
-  const start = { head, validation, before };
+  const found = await startHead(network, checkpoint, text.problem, job);
+  const start: Start = { ...found, sample: null, before: null };
   // Few recipes start alike; a person who tries prompts all day starts anew each time.
   if (starts.size >= 8) starts.clear();
   starts.set(key, start);
@@ -264,6 +316,8 @@ async function trainUntilItEnds(trainer: Trainer): Promise<Pick<RunResult, "comp
     return { complete: false, failure: parts };
   }
 }
+
+const isTarget = ({ set }: Question) => set.role === "target";
 
 /** Takes up a run that had ended. Nothing is trained or measured anew. */
 export async function restoreRun(
@@ -307,7 +361,7 @@ export async function restoreRun(
       sets.map((set) => questionOf(network, set)),
     ),
     measured: new Map([[keyOf({ open: result.final.open, strength: 1 }), result.after.sets]]),
-    save: async () => ({ ...rest, result, snapshot: saved.snapshot }),
+    save: async () => ({ ...rest, before: result.before, result, snapshot: saved.snapshot }),
     dispose: () => trainer.dispose(),
   };
 }
@@ -410,7 +464,7 @@ export function layerWords({ adaptation }: Trainer, depth: number, { open, stren
 
 /** Scores a whole network (the exported file, read back) on the target's held-out images, by what answers there. */
 export async function measureTarget(weights: VitWeights, { network }: Run, job: Job): Promise<SetAccuracy> {
-  const read = { ...network, weights };
+  const read = { ...network, weights, frozen: null };
   const question = questionOf(read, network.target);
   const { set, judge, names, chosen } = question;
   const onProgress = job.progress("export", "Scoring the file");
@@ -427,6 +481,7 @@ export async function measureTarget(weights: VitWeights, { network }: Run, job: 
     id: set.id,
     role: "target",
     name: set.name,
+    basis: "all",
     judge,
     parts: [],
     change: null,
@@ -545,73 +600,4 @@ function detect(network: Network, question: Question, inside: Answers, byTarget:
   if (confidence === null) return null;
   const energy = inside.energy && byTarget.energy ? area(inside.energy, byTarget.energy) : null;
   return { strange, count: places.length, confidence, energy };
-}
-
-/** Images of one set that the live curves look at, and their accuracy before training. */
-interface LiveSet {
-  question: Question;
-  before: number;
-}
-
-/**
- * The target's validation split, and a part of every other set.
- * @param validation accuracy of the starting head on that split, where it is known already
- */
-async function chooseLive(
-  network: Network,
-  sets: readonly LoadedSet[],
-  standing: Standing,
-  before: readonly SetAccuracy[],
-  validation: number | null,
-): Promise<LiveSet[]> {
-  const live: LiveSet[] = [];
-  for (const set of sets) {
-    const some = questionOf(network, set, LIVE);
-    const question = set.role === "target" ? { ...some, chosen: ofSplit(set, "val") } : some;
-    const asked = async () => (await answer(network, question, standing)).accuracy;
-    // Fewer images that vote give other answers, so k-NN's are asked for anew.
-    if (question.judge === "knn") live.push({ question, before: await asked() });
-    else if (set.role === "target") live.push({ question, before: validation ?? (await asked()) });
-    else live.push({ question, before: thinAccuracy(network, question, before) });
-  }
-  return live;
-}
-
-/** Accuracy on a question's images, out of the answers to all of the set. */
-function thinAccuracy(network: Network, { set, chosen }: Question, all: readonly SetAccuracy[]): number {
-  const { indices } = questionOf(network, set).chosen;
-  const answers = all.find(({ id }) => id === set.id)?.predictions ?? new Int32Array(indices.length);
-  // The same pictures are picked out of the answers as out of the images.
-  const { labels: picked } = thin({ indices, labels: answers }, LIVE.measured);
-  const right = picked.reduce((sum, answer, i) => sum + (answer === chosen.labels[i] ? 1 : 0), 0);
-  return picked.length === 0 ? 0 : right / picked.length;
-}
-
-/** A point of the live curves; null where a stop comes first, after which everything is measured anyway. */
-async function liveAccuracy(
-  network: Network,
-  live: readonly LiveSet[],
-  trainer: Trainer,
-  at: { epoch: number; step: number },
-  stopping: () => boolean,
-): Promise<AccuracyPoint | null> {
-  const tick = () => {
-    if (stopping()) throw cancelled("Measuring");
-  };
-  const head = await trainer.head();
-  const effective = trainer.adaptation.effective();
-  try {
-    const standing = { effective, head, banks: new Map() };
-    const points: AccuracyPoint["sets"] = [];
-    for (const { question, before } of live) {
-      const { id, role, name, accuracy } = await answer(network, question, standing, tick);
-      points.push({ id, role, name, accuracy, before });
-    }
-    return { ...at, sets: points };
-  } catch (error) {
-    if (stopping() && Failure.from(error).parts.code === "cancelled") return null;
-    throw error;
-  } finally {
-    effective.dispose();
-  }
 }

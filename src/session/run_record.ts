@@ -14,7 +14,7 @@ import type {
   StepReport,
 } from "./protocol.ts";
 import { heads, recipeSchema } from "./recipe.ts";
-import { gateSchema } from "./saved_run.ts";
+import { basisSchema, gateSchema } from "./saved_run.ts";
 
 const role = z.enum(["target", "ood", "retention"]);
 const count = z.int().min(0);
@@ -83,7 +83,17 @@ export const runDetailsSchema = z.object({
       z.object({
         step: count,
         epoch: count,
-        sets: z.array(z.object({ id: z.string(), role, name, accuracy: share, before: share })),
+        sets: z.array(
+          z.object({
+            id: z.string(),
+            role,
+            name,
+            accuracy: share,
+            before: share,
+            count: count.default(0),
+            basis: basisSchema.default("sample"),
+          }),
+        ),
       }),
     )
     .max(2000),

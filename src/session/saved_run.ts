@@ -12,12 +12,14 @@ const share = z.number().min(0).max(1);
 const answers = z.instanceof(Int32Array);
 const flags = z.instanceof(Uint8Array);
 const values = z.instanceof(Float32Array);
+export const basisSchema = z.enum(["all", "sample", "validation"]);
 
 // Loose: what evaluation adds to a set's numbers comes back with them.
 const setAccuracySchema = z.looseObject({
   id: z.string(),
   role,
   name: z.string(),
+  basis: basisSchema.default("all"),
   judge: z.enum(heads),
   count,
   correct: count,
@@ -91,7 +93,8 @@ export const savedRunSchema = z.object({
   step: count,
   steps: count,
   seconds: z.number().min(0),
-  before: evaluationSchema,
+  before: evaluationSchema.nullable(),
+  sample: evaluationSchema.nullable().default(null),
   validation: share.nullable(),
   result: resultSchema.nullable(),
   snapshot: blobSchema,
@@ -138,7 +141,8 @@ export function rejoin(
   }
   const now = (accuracy: SetAccuracy): SetAccuracy => {
     const at = sets.findIndex(sameAs(accuracy));
-    if (at < 0 || counts[at] !== accuracy.count) throw other(`set of ${accuracy.role} images`);
+    const counted = accuracy.basis !== "all" || counts[at] === accuracy.count;
+    if (at < 0 || !counted) throw other(`set of ${accuracy.role} images`);
     return { ...accuracy, id: (sets[at] as LoadedSet).id };
   };
   const evaluation = (one: Evaluation): Evaluation => ({ ...one, sets: one.sets.map(now) });
@@ -147,5 +151,10 @@ export function rejoin(
     before: evaluation(one.before),
     after: evaluation(one.after),
   });
-  return { ...run, before: evaluation(run.before), result: run.result && result(run.result) };
+  return {
+    ...run,
+    before: run.before && evaluation(run.before),
+    sample: run.sample && evaluation(run.sample),
+    result: run.result && result(run.result),
+  };
 }

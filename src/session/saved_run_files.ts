@@ -27,14 +27,27 @@ function fromBase64(kind: Kind, text: string): InstanceType<(typeof kinds)[Kind]
   return new kinds[kind](bytes.buffer);
 }
 
+/** A value as JSON, its typed arrays as base64. */
+export function packJson(value: unknown): string {
+  const plain = (_: string, one: unknown) => {
+    if (!ArrayBuffer.isView(one)) return one;
+    const bytes = new Uint8Array(one.buffer, one.byteOffset, one.byteLength);
+    return { $array: one.constructor.name, base64: toBase64(bytes) };
+  };
+  return `${JSON.stringify(value, plain)}\n`;
+}
+
+/** What `packJson` was given. Throws where the text is no such JSON. */
+export function unpackJson(text: string): unknown {
+  return JSON.parse(text, (_: string, one: unknown) => {
+    const array = packed.safeParse(one);
+    return array.success ? fromBase64(array.data.$array, array.data.base64) : one;
+  });
+}
+
 /** The two files of a saved run. */
 export function writeSavedRun({ snapshot, ...run }: SavedRun): ExportedFile[] {
-  const plain = (_: string, value: unknown) => {
-    if (!ArrayBuffer.isView(value)) return value;
-    const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-    return { $array: value.constructor.name, base64: toBase64(bytes) };
-  };
-  const text = `${JSON.stringify({ ...run, stateBytes: snapshot.size }, plain)}\n`;
+  const text = packJson({ ...run, stateBytes: snapshot.size });
   return [
     { path: savedRunNames.run, blob: new Blob([text], { type: "application/json" }) },
     { path: savedRunNames.state, blob: snapshot },
@@ -47,11 +60,7 @@ export function writeSavedRun({ snapshot, ...run }: SavedRun): ExportedFile[] {
  */
 export async function readSavedRun(run: Blob, state: Blob): Promise<SavedRun> {
   try {
-    const revive = (_: string, value: unknown) => {
-      const array = packed.safeParse(value);
-      return array.success ? fromBase64(array.data.$array, array.data.base64) : value;
-    };
-    const { stateBytes, ...rest } = JSON.parse(await run.text(), revive);
+    const { stateBytes, ...rest } = unpackJson(await run.text()) as Record<string, unknown>;
     if (stateBytes !== state.size) throw new Error("another state");
     return savedRunSchema.parse({ ...rest, snapshot: state }) as SavedRun;
   } catch (cause) {

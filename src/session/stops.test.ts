@@ -164,13 +164,23 @@ describe("a stop from outside, in the middle of", () => {
     await session.loadData("ood", "drawn", await pictures("drawn", classes, 12), 0);
   }, 120_000);
 
-  test.each([
-    ["Loading the network"],
-    ["Looking at the training images"],
-    ["Fitting the linear probe"],
-    ["Measuring before"],
-  ])("%s: the run is cancelled", async (work) => {
-    cancelled(await stopIn(session, () => session.train(recipe), label(work)));
+  test.each([["Loading the network"], ["Looking at the training images"], ["Fitting the linear probe"]])(
+    "%s: the run is cancelled",
+    async (work) => {
+      cancelled(await stopIn(session, () => session.train(recipe), label(work)));
+    },
+  );
+
+  test("what is measured of the frozen network after the first steps: what was learned before it is kept", async () => {
+    const found = await stopIn(
+      session,
+      () => session.train(recipe),
+      label("Measuring before, on a sample"),
+      (event) => event.kind === "status" && event.status === "evaluating",
+    );
+    expect(found).toMatchObject({ outcome: "done" });
+    expect(found.after).toBeLessThan(SOON);
+    expect(found.longest).toBeLessThan(SOON);
   });
 
   test("a training step: what was learned before it is kept", async () => {

@@ -10,11 +10,13 @@ import { RunStrip } from "./header/RunStrip.tsx";
 import { SLOW_START } from "./header/slow_start.ts";
 import { Input } from "./input/Input.tsx";
 import { Boundary } from "./shared/Boundary.tsx";
+import { DropAnywhere } from "./shared/DropAnywhere.tsx";
 import { DropRunDialog } from "./shared/DropRunDialog.tsx";
 import { Failures } from "./shared/Failures.tsx";
 import { Kept } from "./shared/Kept.tsx";
 import { LiveRegion } from "./shared/LiveRegion.tsx";
 import { fetchPartsWhenIdle, part } from "./shared/part.ts";
+import { useColumn } from "./state/column.ts";
 import { openGates } from "./state/session_store.ts";
 import { useRecipe, useSession, useSitting, useStudio } from "./state/studio.ts";
 import { useView } from "./state/view.ts";
@@ -39,7 +41,7 @@ const others = [{ id: "input", title: "Other tab", label: "Another tab", Content
 
 export function App() {
   const narrow = useMediaQuery("(max-width: 859px)", undefined, { getInitialValueInEffect: false });
-  const [tab, setTab] = useState("input");
+  const [column, setTab] = useColumn();
   const main = useRef<HTMLElement>(null);
   // The engine's script comes first: without it nothing can be done.
   const engine = useSession((state) => state.device !== null);
@@ -47,6 +49,7 @@ export function App() {
   const elsewhere = useSitting((state) => state.status === "elsewhere");
   const slow = useSlowStart(engine || elsewhere);
   const columns = elsewhere ? others : own;
+  const tab = elsewhere ? "input" : column;
   useEffect(() => (engine || elsewhere ? fetchPartsWhenIdle() : undefined), [engine, elsewhere]);
   const [view, turnToView] = useView();
   const measuring = view === "benchmark";
@@ -137,6 +140,7 @@ export function App() {
           </section>
         ))}
       </main>
+      {!elsewhere && !measuring && <DropAnywhere />}
       <DropRunDialog />
       <LiveRegion />
     </div>
@@ -146,7 +150,10 @@ export function App() {
 /** Whether nothing is open after a while, or at once when it could not be opened. */
 function useSlowStart(open: boolean): boolean {
   const [late, setLate] = useState(false);
-  const failed = useSession(({ failures, loss }) => failures.length > 0 && loss === null);
+  // What is wrong with files that came in says nothing of the engine.
+  const failed = useSession(
+    ({ failures, loss }) => failures.some(({ at }) => at === undefined) && loss === null,
+  );
   const wasOpen = useRef(open);
   wasOpen.current ||= open;
   useEffect(() => {

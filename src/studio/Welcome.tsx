@@ -1,5 +1,5 @@
 // The middle of an empty page: what will happen here, and the shortest way to see it.
-import { DemoButton } from "./shared/DemoButton.tsx";
+import { DemoChoices } from "./shared/DemoButton.tsx";
 import { Icon } from "./shared/Icon.tsx";
 import { useSession } from "./state/studio.ts";
 
@@ -44,10 +44,13 @@ export function Welcome() {
         ))}
       </ol>
       {!target && (
-        <div className="row wraps">
-          <DemoButton size="sm" variant="filled" />
-          <span className="dim">A small model and emoji as different artists drew them, built in.</span>
-        </div>
+        <>
+          <DemoChoices />
+          <p className="dim">
+            The demo is built in: a small model, and emoji as different artists drew them. One press loads and
+            runs it.
+          </p>
+        </>
       )}
       <p className="privacy">
         <Icon name="lock" />

@@ -48,7 +48,17 @@ describe("Scoreboard", () => {
 
   it("marks a live value as approximate, and a final one not", () => {
     const before = evaluation(set("t", "target", 120));
-    const sets = [{ id: "t", role: "target" as const, name: "t", accuracy: 0.7, before: 0.5 }];
+    const sets = [
+      {
+        id: "t",
+        role: "target" as const,
+        name: "t",
+        accuracy: 0.7,
+        before: 0.5,
+        count: 40,
+        basis: "validation" as const,
+      },
+    ];
     const points = [{ step: 4, epoch: 1, sets }];
     expect(board({ before, points })).toContain("Target ≈ 70.0% ▲ +20.0");
     expect(board({ before, points, current: before })).toContain("Target 60.0% 0.0");

@@ -18,7 +18,7 @@ const evaluation = (...sets: SetAccuracy[]): Evaluation => ({ sets, open: new Ui
 const point = (accuracy: number): AccuracyPoint => ({
   step: 1,
   epoch: 1,
-  sets: [{ id: "t", role: "target", name: "T", accuracy, before: 0.5 }],
+  sets: [{ id: "t", role: "target", name: "T", accuracy, before: 0.5, count: 40, basis: "validation" }],
 });
 
 describe("roleAccuracy", () => {

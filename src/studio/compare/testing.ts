@@ -7,6 +7,7 @@ export function setAccuracy(more: Partial<SetAccuracy>): SetAccuracy {
     id: "t",
     role: "target",
     name: "T",
+    basis: "all",
     judge: "linear",
     count: 100,
     correct: 50,

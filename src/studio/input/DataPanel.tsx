@@ -3,7 +3,7 @@
 import { TextInput } from "@mantine/core";
 import { Suspense, useState } from "react";
 import type { DataRole, SourceFile } from "../../session/protocol.ts";
-import { nameOfDrop, splitDrop } from "../files/dropped.ts";
+import { loadSets } from "../files/place.ts";
 import { DemoLink } from "../shared/DemoButton.tsx";
 import { Panel } from "../shared/Panel.tsx";
 import { part } from "../shared/part.ts";
@@ -22,7 +22,6 @@ interface RoleWords {
   empty: string;
   more: string;
   tree: string;
-  fallback: string;
 }
 
 const wordsOf: Record<DataRole, RoleWords> = {
@@ -38,7 +37,6 @@ const wordsOf: Record<DataRole, RoleWords> = {
 │ └ 002.png          │ └ dog/ …
 └ dog/               └ val/
   └ 003.jpg            └ …`,
-    fallback: "Target",
   },
   ood: {
     title: "OOD images",
@@ -49,7 +47,6 @@ const wordsOf: Record<DataRole, RoleWords> = {
     tree: `sketches/
 ├ cat/ …
 └ dog/ …`,
-    fallback: "OOD",
   },
   retention: {
     title: "Retention images",
@@ -60,7 +57,6 @@ const wordsOf: Record<DataRole, RoleWords> = {
     tree: `what-it-knew/
 ├ tabby cat/ …
 └ teapot/ …`,
-    fallback: "Retention",
   },
   keep: {
     title: "Images to stay the same on",
@@ -71,7 +67,6 @@ const wordsOf: Record<DataRole, RoleWords> = {
     tree: `any-pictures/
 ├ 001.jpg
 └ more/ …`,
-    fallback: "Keep",
   },
 };
 
@@ -86,22 +81,9 @@ export function DataPanel({ of: role }: { of: DataRole }) {
   const words = wordsOf[role];
   const empty = sets.length === 0 && !reading;
 
-  /** A name that no other set has. */
-  function freeName(wanted: string, taken: Set<string>): string {
-    let free = wanted;
-    for (let n = 2; taken.has(free); n++) free = `${wanted} ${n}`;
-    taken.add(free);
-    return free;
-  }
-
   async function load(files: SourceFile[]) {
     if (!(await session.mayDropRun())) return;
-    const taken = new Set(role === "target" ? [] : all.map((one) => one.name));
-    const parts = role === "target" ? [files] : splitDrop(files);
-    for (const part of parts) {
-      const wanted = (parts.length === 1 && name.trim()) || nameOfDrop(part) || words.fallback;
-      void session.loadData(role, freeName(wanted, taken), part, recipe.getState().recipe.seed);
-    }
+    loadSets(session, role, files, recipe.getState().recipe.seed, name.trim());
     setName("");
   }
 

@@ -1,17 +1,18 @@
-// What is being read into a panel right now: words, a bar, and a way out.
+// What is being read into a panel right now: words, a bar, and a way out; and what was wrong with what came last.
 import { Button, Progress } from "@mantine/core";
+import { FailureAt } from "../shared/Failures.tsx";
 import { formatCount, plural } from "../shared/format.ts";
 import type { Reading } from "../state/session_store.ts";
 import { useSession, useStudio } from "../state/studio.ts";
 
-export function ReadingBar({ what }: { what: Reading["what"] }) {
+export function ReadingBar({ what }: { what: Exclude<Reading["what"], "demo"> }) {
   const { session } = useStudio();
   const queue = useSession((state) => state.reading);
   const progress = useSession((state) => state.progress);
   const stopping = useSession((state) => state.stopping);
   const mine = queue.filter((one) => one.what === what);
   const [first] = mine;
-  if (!first) return null;
+  if (!first) return <FailureAt at={what} />;
 
   const looking = first.found !== undefined;
   const waits = (one: Reading) => one.what !== "demo" && one.found === undefined;

@@ -24,7 +24,15 @@ const step = (n: number, loss: number) => ({
 const details = (id: string, last: number): RunDetails => ({
   ...{ version: 1, id, gates: [], frames: [] },
   steps: Array.from({ length: last }, (_, i) => step(i + 1, 1 / (i + 1))),
-  points: [{ step: 5, epoch: 0, sets: [{ id: "x", role: "target", name: "t", accuracy: 0.5, before: 0 }] }],
+  points: [
+    {
+      step: 5,
+      epoch: 0,
+      sets: [
+        { id: "x", role: "target", name: "t", accuracy: 0.5, before: 0, count: 40, basis: "validation" },
+      ],
+    },
+  ],
   final: { scores: [], open: [], sensitivity: [], deltaNorm: [] },
   path: [
     {

@@ -152,15 +152,18 @@ const progress = (label: string) => (event: SessionEvent) =>
 const step = (phase: string) => (event: SessionEvent) =>
   event.kind === "step" && event.report.phase === phase;
 
+const named = (event: SessionEvent) => (event.kind === "progress" ? event.label : "");
+
 /** What a run does when its device is lost, and whether the engine has a step to go back to. */
 const phases = [
   ["looking at images for the probe", progress("Looking at the training images"), false],
   ["fitting the probe", progress("Fitting"), false],
-  ["measuring before", progress("Measuring before"), false],
+  ["measuring the target's sample", progress("Measuring before, on a sample"), false],
   ["starting", (event: SessionEvent) => event.kind === "started", false],
   ["warm-up", step("warm-up"), false],
   ["selecting", step("selecting"), false],
   ["settling", step("settling"), true],
+  ["measuring the rest of before", (event: SessionEvent) => named(event) === "Measuring before", true],
   ["measuring after", progress("Measuring after"), true],
 ] as const;
 

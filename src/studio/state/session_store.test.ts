@@ -244,6 +244,40 @@ test("a model that cannot be read leaves the one before it in place, and says wh
   expect(store.getState().failures).toEqual([]);
 });
 
+test("what failed where files came in is of the last try there, and of no other place", async () => {
+  const failing = (what: string) => new Failure({ code: "bad-data", what, remedy: "Another." });
+  let calls = 0;
+  const { store } = setUp({
+    loadData: async (role) => {
+      if (++calls === 4) return dataReport(role, "good");
+      throw failing(`try ${calls}`);
+    },
+  });
+  const told = () => store.getState().failures.map(({ parts, at }) => [at, parts.what]);
+  await store.loadData("target", "one", files("a.zip"), 0);
+  await store.loadData("ood", "two", files("b.zip"), 0);
+  expect(told()).toEqual([
+    ["target", "try 1"],
+    ["ood", "try 2"],
+  ]);
+  await store.loadData("target", "three", files("c.zip"), 0);
+  expect(told()).toEqual([
+    ["ood", "try 2"],
+    ["target", "try 3"],
+  ]);
+  // What goes in well leaves nothing of what did not.
+  expect(await store.loadData("target", "four", files("d.zip"), 0)).toBe(true);
+  expect(told()).toEqual([["ood", "try 2"]]);
+  // Several that were dropped together are each told of.
+  await Promise.all(["e", "f"].map((name) => store.loadData("ood", name, files(`${name}.zip`), 0)));
+  expect(told()).toEqual([
+    ["ood", "try 5"],
+    ["ood", "try 6"],
+  ]);
+  expect(await store.sort("song.mp3", files("song.mp3"))).toBeNull();
+  expect(told().at(-1)?.[0]).toBe("drop");
+});
+
 test("what the person cancelled is no failure", async () => {
   const { store } = setUp({
     loadData: async () => {

@@ -31,8 +31,10 @@ import type {
   StepReport,
   TradeOff,
 } from "../../session/protocol.ts";
+import type { SortedDrop } from "../../session/sort_drop.ts";
 import { fetchDemo } from "../files/demo.ts";
 import type { Dropped } from "../files/dropped.ts";
+import type { FinishedRun } from "../files/finished_run.ts";
 import { plural } from "../shared/format.ts";
 import { appendBounded } from "./bounded.ts";
 import { createRecovery } from "./recovery.ts";
@@ -40,10 +42,20 @@ import { createRecovery } from "./recovery.ts";
 export type Status = Extract<SessionEvent, { kind: "status" }>["status"];
 export type Progress = Extract<SessionEvent, { kind: "progress" }>;
 
+/** Where something can be dropped: for the model, or for a role's images. */
+export type Place = "model" | DataRole;
+
+/** What went wrong. `at` says where the files came in; the next that come in there take its place. */
+export interface Told {
+  id: number;
+  parts: FailureParts;
+  at?: Place | "drop";
+}
+
 /** A drop that is being read or waits for the one before it. */
 export interface Reading {
   id: number;
-  what: "demo" | "model" | DataRole;
+  what: Place | "demo" | "drop";
   name: string;
   /** Files found so far, while its folders are looked through. */
   found?: number;
@@ -146,7 +158,7 @@ export interface StudioState {
   status: Status;
   progress: Progress | null;
   notices: string[];
-  failures: { id: number; parts: FailureParts }[];
+  failures: Told[];
   memory: MemoryEstimate | null;
   /** From the press of Start until the run has ended. */
   running: boolean;
@@ -213,6 +225,8 @@ export interface SessionStore extends StoreApi<StudioState> {
   find(what: Reading["what"], dropped: Dropped): Promise<SourceFile[] | null>;
   /** Ends what is being read under an id: the search for its files, or else the engine's job. */
   stopReading(id: number): Promise<void>;
+  /** What is among the files of a drop; null when that is neither a model nor images. */
+  sort(name: string, files: SourceFile[]): Promise<SortedDrop | null>;
   loadModel(files: SourceFile[], answers?: ModelAnswers): Promise<boolean>;
   /** False when it failed, or waits for an answer. */
   loadData(
@@ -229,6 +243,8 @@ export interface SessionStore extends StoreApi<StudioState> {
   readOtherwise(setId: string, answers: DataAnswers, others: readonly string[]): Promise<void>;
   /** Fetches the built-in demo and loads all of it; gives the recipe it is tuned to, or null when it failed. */
   loadDemo(seed: number): Promise<Partial<Recipe> | null>;
+  /** The run that the demo comes to, to be taken up on it; null when it cannot be had. */
+  fetchFinishedRun(): Promise<FinishedRun | null>;
   /** Adds, replaces or takes away the OOD set made of the target's images; false when it failed. */
   corrupt(choice: CorruptionChoice | null): Promise<boolean>;
   removeData(id: string): Promise<void>;
@@ -268,7 +284,8 @@ export interface SessionStore extends StoreApi<StudioState> {
   /** A loaded set's files as they are kept; the engine joins them. */
   packerOf(id: string): Packer;
   addNotice(text: string): void;
-  addFailure(error: unknown): void;
+  /** @param at where the files came in that it is about; none for what is told of above the page */
+  addFailure(error: unknown, at?: Told["at"]): void;
   dismissFailure(id: number): void;
 }
 
@@ -342,13 +359,17 @@ export function createSessionStore(
     if (events.length > 0) set((state) => apply(state, events));
   }
 
-  function withFailure(state: StudioState, parts: FailureParts): Pick<StudioState, "failures"> {
+  function withFailure(
+    state: StudioState,
+    parts: FailureParts,
+    at?: Told["at"],
+  ): Pick<StudioState, "failures"> {
     const same = ({ parts: { what, where } }: { parts: FailureParts }) =>
       what === parts.what && where === parts.where;
     // A loss is told of once, by itself, with what became of it.
     const told = parts.code === "cancelled" || parts.code === "lost";
     if (told || state.failures.some(same)) return { failures: state.failures };
-    return { failures: [...state.failures, { id: ++lastId, parts }] };
+    return { failures: [...state.failures, { id: ++lastId, parts, ...(at && { at }) }] };
   }
 
   /** The state after a batch of events; histories are copied once a batch, not once an event. */
@@ -425,12 +446,18 @@ export function createSessionStore(
     return state;
   }
 
-  function addFailure(error: unknown): void {
-    set((state) => withFailure(state, Failure.from(error).parts));
+  function addFailure(error: unknown, at?: Told["at"]): void {
+    set((state) => withFailure(state, Failure.from(error).parts, at));
+  }
+
+  /** What failed where files came in is of the last try. */
+  function triesAgain(at: Told["at"]): void {
+    if (get().failures.some((one) => one.at === at))
+      set(({ failures }) => ({ failures: failures.filter((one) => one.at !== at) }));
   }
 
   /** Runs a call to the session; what it throws becomes a failure on the page. Null when it threw. */
-  async function attempt<T>(call: () => Promise<T>): Promise<T | null> {
+  async function attempt<T>(call: () => Promise<T>, at?: Told["at"]): Promise<T | null> {
     try {
       const value = await call();
       // Events sent before the answer belong before it.
@@ -438,7 +465,7 @@ export function createSessionStore(
       return value;
     } catch (error) {
       flush();
-      addFailure(error);
+      addFailure(error, at);
       return null;
     }
   }
@@ -454,8 +481,10 @@ export function createSessionStore(
     call: (id: number) => Promise<T>,
   ): Promise<T | null> {
     const id = ++lastId;
+    const at = what === "demo" ? undefined : what;
+    if (at) triesAgain(at);
     set((state) => ({ reading: [...state.reading, { id, what, name }] }));
-    const value = await attempt(() => call(id));
+    const value = await attempt(() => call(id), at);
     set((state) => {
       const rest = state.reading.filter((one) => one.id !== id);
       return { reading: rest, progress: null, ...(rest.length === 0 && { stopping: false }) };
@@ -629,6 +658,9 @@ export function createSessionStore(
       else await actions.stop();
     },
 
+    sort: (name, files) =>
+      reading("drop", name, async () => (await import("../../session/sort_drop.ts")).sortDrop(files)),
+
     async loadModel(files, answers = {}) {
       const name = files[0]?.path.split("/")[0] ?? "model";
       const model = await reading("model", name, () => session.loadModel(files, answers));
@@ -696,6 +728,9 @@ export function createSessionStore(
         return demo.recipe ?? {};
       });
     },
+
+    fetchFinishedRun: () =>
+      attempt(async () => (await import("../files/finished_run.ts")).fetchFinishedRun()),
 
     async corrupt(choice) {
       const done = await attempt(async () => ({ report: await session.corrupt(choice) }));
@@ -768,7 +803,9 @@ export function createSessionStore(
       const last = get().run;
       if (from) {
         forgetImages();
-        set({ run: { ...emptyRun, id, recipe, ...from.history, before: from.saved.before } });
+        set({
+          run: { ...emptyRun, id, recipe, ...from.history, before: from.saved.sample ?? from.saved.before },
+        });
       } else runAsked = { id };
       const settled = recovery.during();
       let why = null as FailureParts | null;

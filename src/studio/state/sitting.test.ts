@@ -43,7 +43,18 @@ const resultOf = (recipe: Recipe, complete = true): RunResult => ({
   ...{ before: empty, after: empty, complete, steps: 9, seconds: 2 },
 });
 const savedOf = (id: string, recipe: Recipe, result: RunResult | null): SavedRun => ({
-  ...{ version: 1, id, recipe, model: "m", sets: [], step: 4, steps: 9, seconds: 1, before: empty },
+  ...{
+    version: 1,
+    id,
+    recipe,
+    model: "m",
+    sets: [],
+    step: 4,
+    steps: 9,
+    seconds: 1,
+    before: empty,
+    sample: null,
+  },
   ...{ validation: null, result, snapshot: new Blob(["weights"]) },
 });
 

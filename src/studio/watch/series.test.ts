@@ -21,7 +21,11 @@ function report(step: number, more: Partial<StepReport> = {}): StepReport {
 }
 
 function point(step: number, accuracy: number, name = "Sketch"): AccuracyPoint {
-  return { step, epoch: 2, sets: [{ id: "t", role: "target", name, accuracy, before: 0.5 }] };
+  return {
+    step,
+    epoch: 2,
+    sets: [{ id: "t", role: "target", name, accuracy, before: 0.5, count: 40, basis: "validation" }],
+  };
 }
 
 describe("smooth", () => {
