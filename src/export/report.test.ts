@@ -76,7 +76,7 @@ const data: ReportData = {
     { strength: 1, sets: [{ role: "target", name: "pets", accuracy: 0.5 }] },
   ],
   tradeOff: {
-    sets: [{ role: "target", name: "pets", count: 10, before: 0.25 }],
+    sets: [{ role: "target", name: "pets", count: 10, on: "10 validation images", before: 0.25 }],
     points: [
       { open: 0, accuracies: [0.25] },
       { open: 1, accuracies: [0.5] },

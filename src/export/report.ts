@@ -78,7 +78,8 @@ export interface ReportData {
   path: { strength: number; sets: { role: string; name: string; accuracy: number }[] }[];
   /** What each number of open blocks is worth; null where it was not measured. */
   tradeOff: {
-    sets: { role: string; name: string; count: number; before: number }[];
+    /** `on`: the images, in words. */
+    sets: { role: string; name: string; count: number; on: string; before: number }[];
     points: { open: number; accuracies: number[] }[];
     /** Place of the fewest blocks that are as good as the best. */
     knee: number | null;
@@ -244,7 +245,7 @@ function heatmap(gates: readonly ReportGate[]): string {
 }
 
 function tradeOff({ sets, points, knee }: NonNullable<ReportData["tradeOff"]>): string {
-  const heads = ["Open", ...sets.map(({ name, count }) => `${name} (${count} images)`)];
+  const heads = ["Open", ...sets.map(({ name, on }) => `${name} (${on})`)];
   const rows = points.map(({ open, accuracies }, i) => [
     i === knee ? `${open}, knee` : String(open),
     ...accuracies.map(percent),

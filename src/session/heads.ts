@@ -19,6 +19,8 @@ export interface StartingHead {
   bank: Bank | null;
   /** Its accuracy on the validation images, where the start found that; else null. */
   validation: number | null;
+  /** Which of those it answers right, 1 each; null where that was not found. */
+  right: Uint8Array | null;
 }
 
 /**
@@ -67,7 +69,7 @@ export function freshHead(
   return { ...fitted, weight: fitted.weight.map(draw), bias: fitted.bias.map(draw) };
 }
 
-const unknown = { bank: null, validation: null };
+const unknown = { bank: null, validation: null, right: null };
 
 /** Makes the classifier of the recipe's head, for the frozen network. Under a k-NN head it is the probe's. */
 export async function startHead(
@@ -142,6 +144,6 @@ async function fitProbe(network: Network, job: Job): Promise<StartingHead> {
   const tick = job.progress("probe", "Fitting the linear probe");
   const classes = target.images.classes.length;
   const { classWeights } = network.recipe;
-  const { head, validation } = await linearProbe(trained, classes, held, tick, classWeights);
-  return { head, bank: trained, validation };
+  const { head, validation, right } = await linearProbe(trained, classes, held, tick, classWeights);
+  return { head, bank: trained, validation, right };
 }

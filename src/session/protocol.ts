@@ -164,13 +164,37 @@ export interface Evaluation {
   strength: number;
 }
 
-/** A point of the live curves. OOD and retention are measured on at most 64 images a set while training, k-NN with at
- *  most 256 that vote. */
+/** Which images a number stands on: a set's held-out ones, a part of these, or the target's validation images. */
+export interface Basis {
+  images: "all" | "sample" | "validation";
+  /** How many were asked. */
+  count: number;
+  /** How many of the kind there are: held-out images, or validation images. */
+  of: number;
+}
+
+/** A set on the live curves. */
+export interface LiveAccuracy {
+  id: string;
+  role: SetRole;
+  name: string;
+  accuracy: number;
+  /** Accuracy on the very same images before training, so that the two compare. */
+  before: number;
+  /** The same images from the first point of a run to its last; absent in runs that were kept by older versions. */
+  basis?: Basis | undefined;
+  /** Images whose answer was put right, and whose was broken, since before; absent where only their number is known. */
+  pairs?: { fixed: number; broken: number } | undefined;
+}
+
+/**
+ * A point of the live curves; that of step 0 is from before training. The target is asked on its validation images, OOD
+ * and retention on at most 64 images a set, k-NN with at most 256 that vote.
+ */
 export interface AccuracyPoint {
   step: number;
   epoch: number;
-  /** `before` is the accuracy on the very same images before training, so that the two compare. */
-  sets: { id: string; role: SetRole; name: string; accuracy: number; before: number }[];
+  sets: LiveAccuracy[];
 }
 
 export interface MemoryEstimate {
@@ -206,9 +230,9 @@ export interface TradeOffPoint {
 
 /** What each number of open blocks is worth, closed from the lowest score upwards, at full strength. */
 export interface TradeOff {
-  /** `count` images are measured at each point, of the target validation images; `before` is the accuracy on the very
-   *  same images before training. */
-  sets: { id: string; role: SetRole; name: string; count: number; before: number }[];
+  /** `count` images are measured at each point, of the target validation images where there are some; `before` is the
+   *  accuracy on the very same images before training. */
+  sets: { id: string; role: SetRole; name: string; count: number; basis: Basis; before: number }[];
   /** Fewest blocks first. */
   points: TradeOffPoint[];
   /** Place of the point with the fewest blocks within one standard error of the best target accuracy (evaluation/knee.ts);

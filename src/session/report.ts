@@ -7,6 +7,7 @@ import {
   reportHtml,
   reportJson,
 } from "../export/report.ts";
+import { basisWords } from "./basis.ts";
 import type {
   AccuracyPoint,
   DataReport,
@@ -154,7 +155,7 @@ function dataOf({
     },
     path: [...path],
     tradeOff: tradeOff && {
-      sets: tradeOff.sets.map(({ id: _, ...set }) => set),
+      sets: tradeOff.sets.map(({ id: _, basis, ...set }) => ({ ...set, on: basisWords(basis) })),
       points: tradeOff.points.map(({ open, accuracies }) => ({
         open: open.reduce((sum, flag) => sum + flag, 0),
         accuracies,

@@ -11,12 +11,12 @@ import { Failure } from "../failure.ts";
 import type { OpenedText } from "../text/tower.ts";
 import { readSnapshot, writeSnapshot } from "../training/snapshot_file.ts";
 import { createTrainer } from "../training/trainer.ts";
-import type { HeadArrays, Trainer, TrainerSnapshot } from "../training/types.ts";
+import type { Trainer, TrainerSnapshot } from "../training/types.ts";
 import { ownClassifier } from "../vit/classifier.ts";
 import { tokensPerImage } from "../vit/forward.ts";
 import type { VitWeights } from "../vit/types.ts";
 import type { RunControl } from "./control.ts";
-import { choosePooling, freshHead, startHead } from "./heads.ts";
+import { choosePooling, freshHead, type StartingHead, startHead } from "./heads.ts";
 import { cancelled, type Job } from "./job.ts";
 import {
   answer,
@@ -32,8 +32,10 @@ import {
 } from "./judges.ts";
 import type {
   AccuracyPoint,
+  Basis,
   Detection,
   Evaluation,
+  LiveAccuracy,
   PathPoint,
   RunResult,
   SavedRun,
@@ -74,7 +76,8 @@ interface Applied {
 }
 
 /** Starting classifiers and what was measured with them before, by what the recipe says of them. */
-export type Starts = Map<string, { head: HeadArrays; validation: number | null; before: SetAccuracy[] }>;
+export type Starts = Map<string, Start>;
+type Start = Pick<StartingHead, "head" | "validation" | "right"> & { before: SetAccuracy[] };
 
 interface RunInput {
   /** Under which all that is saved of the run is kept. */
@@ -128,14 +131,14 @@ export async function trainRun(input: RunInput): Promise<Run> {
 
   const from = input.from ? rejoinRun(input.from, input.fingerprint, network, sets, input.kept) : null;
   const snapshot = from ? await readSnapshot(from.snapshot) : null;
-  const { head, validation, before } =
+  const { head, validation, right, before }: Start =
     from && snapshot
-      ? { head: snapshot.probe, validation: from.validation, before: from.before.sets }
+      ? { head: snapshot.probe, validation: from.validation, right: null, before: from.before.sets }
       : await startOf(input, network);
   job.emit({ kind: "before", evaluation: { sets: before, open: new Uint8Array(0), strength: 0 } });
 
   const frozen = { effective: null, head, banks: new Map() };
-  const live = await chooseLive(network, sets, frozen, before, validation);
+  const live = await chooseLive(network, sets, frozen, before, { validation, right });
   const trainer = createTrainer({
     weights,
     pooling: network.pooling,
@@ -178,6 +181,7 @@ export async function trainRun(input: RunInput): Promise<Run> {
     // A stop that came while nothing was counting ends the run here; later ones keep what was learned.
     if (job.signal.aborted) throw cancelled("The run");
     job.emit({ kind: "started", recipe, gates: [...trainer.adaptation.gates], steps: trainer.steps });
+    if (!from) job.emit({ kind: "accuracy", point: { step: 0, epoch: 0, sets: live.map(beforeOf) } });
     control.start(() => save(null));
     const { complete, failure } = await trainUntilItEnds(trainer);
     if (!complete && !failure) await control.stopped();
@@ -239,10 +243,10 @@ async function startOf({ starts, checkpoint, text, target, sets, recipe, job }: 
   const key = JSON.stringify([kind, prompts, neighbours, classWeights, network.pooling]);
   const known = starts.get(key);
   if (known) return known;
-  const { head, bank, validation } = await startHead(network, checkpoint, text.problem, job);
+  const { head, bank, validation, right } = await startHead(network, checkpoint, text.problem, job);
   const standing = { effective: null, head, banks: new Map(bank ? [[target.id, bank]] : []) };
   const before = await evaluate(network, sets, standing, "Measuring before", job);
-  const start = { head, validation, before };
+  const start = { head, validation, right, before };
   // Few recipes start alike; a person who tries prompts all day starts anew each time.
   if (starts.size >= 8) starts.clear();
   starts.set(key, start);
@@ -545,44 +549,82 @@ function detect(network: Network, question: Question, inside: Answers, byTarget:
   return { strange, count: places.length, confidence, energy };
 }
 
-/** Images of one set that the live curves look at, and their accuracy before training. */
+/** Images of one set that the live curves look at, and what was right of them before training. */
 interface LiveSet {
   question: Question;
+  basis: Basis;
   before: number;
+  /** 1 for each image that was answered right; null where only their share is known. */
+  right: Uint8Array | null;
 }
+
+const rightOf = (answers: Int32Array, labels: Int32Array) =>
+  Uint8Array.from(labels, (label, i) => Number(answers[i] === label));
+const shareOf = (right: Uint8Array) =>
+  right.length === 0 ? 0 : right.reduce((sum, one) => sum + one, 0) / right.length;
 
 /**
  * The target's validation split, and a part of every other set.
- * @param validation accuracy of the starting head on that split, where it is known already
+ * @param start what the starting head makes of that split, as far as it is known already
  */
 async function chooseLive(
   network: Network,
   sets: readonly LoadedSet[],
   standing: Standing,
   before: readonly SetAccuracy[],
-  validation: number | null,
+  start: Pick<Start, "validation" | "right">,
 ): Promise<LiveSet[]> {
   const live: LiveSet[] = [];
   for (const set of sets) {
     const some = questionOf(network, set, LIVE);
-    const question = set.role === "target" ? { ...some, chosen: ofSplit(set, "val") } : some;
-    const asked = async () => (await answer(network, question, standing)).accuracy;
+    const validation = set.role === "target" ? ofSplit(set, "val") : null;
+    const question = validation && validation.indices.length > 0 ? { ...some, chosen: validation } : some;
+    const basis = basisOf(network, question);
+    const asked = async () => {
+      const { predictions, labels } = await answer(network, question, standing);
+      const right = rightOf(predictions, labels);
+      return { question, basis, before: shareOf(right), right };
+    };
     // Fewer images that vote give other answers, so k-NN's are asked for anew.
-    if (question.judge === "knn") live.push({ question, before: await asked() });
-    else if (set.role === "target") live.push({ question, before: validation ?? (await asked()) });
-    else live.push({ question, before: thinAccuracy(network, question, before) });
+    if (question.judge === "knn") live.push(await asked());
+    else if (question !== some && start.validation !== null)
+      live.push({ question, basis, before: start.validation, right: start.right });
+    else if (question !== some) live.push(await asked());
+    else {
+      const right = thinRight(network, question, before);
+      live.push({ question, basis, before: shareOf(right), right });
+    }
   }
   return live;
 }
 
-/** Accuracy on a question's images, out of the answers to all of the set. */
-function thinAccuracy(network: Network, { set, chosen }: Question, all: readonly SetAccuracy[]): number {
+/** What the images of a question are of their set. */
+export function basisOf(network: Network, { set, chosen: { indices } }: Question): Basis {
+  const all = questionOf(network, set).chosen.indices;
+  const count = indices.length;
+  if (count === all.length && indices.every((index, i) => index === all[i]))
+    return { images: "all", count, of: count };
+  const held = new Set(all);
+  return indices.every((index) => held.has(index))
+    ? { images: "sample", count, of: all.length }
+    : { images: "validation", count, of: count };
+}
+
+/** What was right of a question's images, out of the answers to all of the set. */
+function thinRight(network: Network, { set, chosen }: Question, all: readonly SetAccuracy[]): Uint8Array {
   const { indices } = questionOf(network, set).chosen;
   const answers = all.find(({ id }) => id === set.id)?.predictions ?? new Int32Array(indices.length);
   // The same pictures are picked out of the answers as out of the images.
-  const { labels: picked } = thin({ indices, labels: answers }, LIVE.measured);
-  const right = picked.reduce((sum, answer, i) => sum + (answer === chosen.labels[i] ? 1 : 0), 0);
-  return picked.length === 0 ? 0 : right / picked.length;
+  return rightOf(thin({ indices, labels: answers }, LIVE.measured).labels, chosen.labels);
+}
+
+/** A set of the live curves as it was before training. */
+function beforeOf({ question: { set }, basis, before, right }: LiveSet): LiveAccuracy {
+  const { id, role, name } = set;
+  return {
+    ...{ id, role, name, accuracy: before, before, basis },
+    ...(right && { pairs: { fixed: 0, broken: 0 } }),
+  };
 }
 
 /** A point of the live curves; null where a stop comes first, after which everything is measured anyway. */
@@ -601,9 +643,16 @@ async function liveAccuracy(
   try {
     const standing = { effective, head, banks: new Map() };
     const points: AccuracyPoint["sets"] = [];
-    for (const { question, before } of live) {
-      const { id, role, name, accuracy } = await answer(network, question, standing, tick);
-      points.push({ id, role, name, accuracy, before });
+    for (const one of live) {
+      const { accuracy, predictions, labels } = await answer(network, one.question, standing, tick);
+      const now = rightOf(predictions, labels);
+      const count = (was: number) =>
+        one.right?.reduce((sum, right, i) => sum + Number(right === was && now[i] !== was), 0) ?? 0;
+      points.push({
+        ...beforeOf(one),
+        accuracy,
+        ...(one.right && { pairs: { fixed: count(0), broken: count(1) } }),
+      });
     }
     return { ...at, sets: points };
   } catch (error) {

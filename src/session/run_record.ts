@@ -83,7 +83,13 @@ export const runDetailsSchema = z.object({
       z.object({
         step: count,
         epoch: count,
-        sets: z.array(z.object({ id: z.string(), role, name, accuracy: share, before: share })),
+        sets: z.array(
+          z.object({
+            ...{ id: z.string(), role, name, accuracy: share, before: share },
+            basis: z.object({ images: z.enum(["all", "sample", "validation"]), count, of: count }).optional(),
+            pairs: z.object({ fixed: count, broken: count }).optional(),
+          }),
+        ),
       }),
     )
     .max(2000),

@@ -35,6 +35,8 @@ export interface Probe {
   l2: number;
   /** Accuracy on the validation features; null without them. */
   validation: number | null;
+  /** Which of them it answers right, 1 each; null without them. */
+  right: Uint8Array | null;
 }
 
 /**
@@ -89,11 +91,11 @@ export async function linearProbe(
       checkFinite(found.value, "linear probe");
       point = found.x as Float64Array<ArrayBuffer>;
       const head = unstandardise(point, width, classes, mean, deviation);
-      const { accuracy, share, loss } = held
+      const { accuracy, right, share, loss } = held
         ? await judge(head, held, weights, tick)
-        : { accuracy: null, share: 0, loss: 0 };
+        : { accuracy: null, right: null, share: 0, loss: 0 };
       const better = best === null || share > best.share || (share === best.share && loss < best.loss);
-      if (better) best = { probe: { head, l2, validation: accuracy }, share, loss };
+      if (better) best = { probe: { head, l2, validation: accuracy, right }, share, loss };
     }
   } finally {
     fit.dispose();
@@ -241,7 +243,7 @@ function unstandardise(
 }
 
 /**
- * Accuracy, and share of right answers and mean cross-entropy as the classes weigh, in f64.
+ * Accuracy and what is right, and share of right answers and mean cross-entropy as the classes weigh, in f64.
  * @param goOn asked along the way; throws to cancel
  */
 async function judge(
@@ -249,11 +251,12 @@ async function judge(
   { features, labels }: LabelledFeatures,
   weights: Float32Array | null,
   goOn: () => void,
-): Promise<{ accuracy: number; share: number; loss: number }> {
+): Promise<{ accuracy: number; right: Uint8Array; share: number; loss: number }> {
   const width = weight.length / classes;
   const logits = new Float64Array(classes);
+  const right = new Uint8Array(labels.length);
   let correct = 0;
-  let right = 0;
+  let weighed = 0;
   let loss = 0;
   let whole = 0;
   await byRows(labels.length, width * classes, (i) => {
@@ -269,11 +272,17 @@ async function judge(
     whole += own;
     if (logits.indexOf(top) === label) {
       correct += 1;
-      right += own;
+      right[i] = 1;
+      weighed += own;
     }
     loss +=
       own * (top - logits[label]! + Math.log(logits.reduce((all, value) => all + Math.exp(value - top), 0)));
   });
   // Where no class of the validation images is trained on, nothing weighs.
-  return { accuracy: correct / labels.length, share: right / (whole || 1), loss: loss / (whole || 1) };
+  return {
+    accuracy: correct / labels.length,
+    right,
+    share: weighed / (whole || 1),
+    loss: loss / (whole || 1),
+  };
 }

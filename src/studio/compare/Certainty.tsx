@@ -9,12 +9,14 @@ import {
   XAxis,
   YAxis,
 } from "recharts";
+import { moreThanChance } from "../../session/chance.ts";
 import type { SetAccuracy } from "../../session/protocol.ts";
 import { decimal, percent } from "../watch/format.ts";
 import { Term } from "../watch/Term.tsx";
 import classes from "./Certainty.module.css";
+import { Change } from "./Change.tsx";
 import { Disclosure } from "./Disclosure.tsx";
-import { Change } from "./SetsTable.tsx";
+import { comparedClasses } from "./scores.ts";
 
 export interface CertaintyProps {
   before: SetAccuracy;
@@ -72,7 +74,11 @@ export const Certainty = memo(function Certainty({ before, after, colour }: Cert
             <td>{percent(before.balanced)}</td>
             <td>{percent(after.balanced)}</td>
             <td>
-              <Change value={after.balanced - before.balanced} />
+              <Change
+                from={before.balanced}
+                to={after.balanced}
+                sure={moreThanChance(comparedClasses(before, after))}
+              />
             </td>
           </tr>
           <tr>

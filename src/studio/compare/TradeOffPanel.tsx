@@ -10,6 +10,8 @@ import {
   XAxis,
   YAxis,
 } from "recharts";
+import { basisWords } from "../../session/basis.ts";
+import { moreThanChance } from "../../session/chance.ts";
 import type { TradeOff } from "../../session/protocol.ts";
 import { plural } from "../shared/format.ts";
 import { Panel } from "../shared/Panel.tsx";
@@ -17,9 +19,9 @@ import { percent } from "../watch/format.ts";
 import { countOpen } from "../watch/gates.ts";
 import { Term } from "../watch/Term.tsx";
 import { words } from "../watch/words.ts";
+import { Change } from "./Change.tsx";
 import { Disclosure } from "./Disclosure.tsx";
 import { Measuring } from "./Measuring.tsx";
-import { Change } from "./SetsTable.tsx";
 import classes from "./TradeOffPanel.module.css";
 import { nearestRow, type TradeOffRow, tradeOffDomain, tradeOffRows } from "./trade_off.ts";
 
@@ -97,7 +99,7 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
             {kneeRow.open} of {all.open} blocks
           </b>{" "}
           are enough: the fewest within <Term word="knee">one standard error</Term> of the best target
-          accuracy, as far as {plural(target.count, "image")} can tell.
+          accuracy, as far as {basisWords(target.basis)} can tell.
         </p>
       )}
       <div className={classes.legend}>
@@ -197,21 +199,27 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
         <thead>
           <tr>
             <th scope="col">With {row.open} open</th>
-            <th scope="col">Accuracy</th>
+            <th scope="col">Before</th>
+            <th scope="col">Then</th>
             <th scope="col">Change</th>
           </tr>
         </thead>
         <tbody>
-          {sets.map(({ id, name, before, count }) => {
+          {sets.map(({ id, name, before, count, basis }) => {
             const value = (row.accuracy[id] as number) / 100;
             return (
               <tr key={id}>
-                <th scope="row" title={`${name}, ${count} images`}>
-                  {name}
+                <th scope="row" title={name}>
+                  {name} <span className={classes.on}>{basisWords(basis)}</span>
                 </th>
+                <td>{percent(before)}</td>
                 <td>{percent(value)}</td>
                 <td>
-                  <Change value={value - before} />
+                  <Change
+                    from={before}
+                    to={value}
+                    sure={moreThanChance([{ before, after: value, count, pairs: null }])}
+                  />
                 </td>
               </tr>
             );
@@ -229,7 +237,8 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
         {same ? "These blocks are open" : `Open just ${plural(row.open, "block")}`}
       </Button>
       <p className={classes.hint}>
-        Picking measures all held-out images above, and an export holds just these blocks.
+        These numbers choose a point, on images that judge nothing later. Picking one measures all held-out
+        images, in the table of results, and an export holds just these blocks.
       </p>
       <Disclosure title="All points as a table">
         <div className={classes.scroll}>
@@ -237,8 +246,8 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
             <thead>
               <tr>
                 <th scope="col">Open</th>
-                {sets.map(({ id, name, count }) => (
-                  <th key={id} scope="col" title={`${count} images`}>
+                {sets.map(({ id, name, basis }) => (
+                  <th key={id} scope="col" title={basisWords(basis)}>
                     {name}
                   </th>
                 ))}

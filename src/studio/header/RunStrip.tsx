@@ -157,9 +157,10 @@ function RunStatus({ lacking }: { lacking: string | null }) {
     share = progress.total > 0 ? progress.done / progress.total : 0;
     moving = progress.total <= 0;
   } else if (running && step) {
-    title = status === "paused" ? "Paused" : phases[step.phase].name;
+    const gated = applies("budget", recipe);
+    title = status === "paused" ? "Paused" : gated ? phases[step.phase].name : "Learning";
     detail = `step ${formatCount(step.step)} of ${formatCount(step.steps)}, epoch ${step.epoch + 1}${
-      status === "paused" || !applies("budget", recipe) ? "" : `: ${phases[step.phase].line}`
+      status === "paused" || !gated ? "" : `: ${phases[step.phase].line}`
     }`;
     share = step.step / step.steps;
   } else if (running || exporting || status === "evaluating") {

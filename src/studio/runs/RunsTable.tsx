@@ -9,7 +9,7 @@ import { Icon } from "../shared/Icon.tsx";
 import type { RunnerState } from "../state/runner.ts";
 import { comparedLimit } from "../state/runs_store.ts";
 import { useRuns, useSession, useStudio } from "../state/studio.ts";
-import { percent, pointsChange } from "../watch/format.ts";
+import { percent, pointsChange, shownChange } from "../watch/format.ts";
 import { roleNames } from "../watch/sets.ts";
 import { colourNames, runColour } from "./colours.ts";
 import { roleScore } from "./comparison.ts";
@@ -313,7 +313,7 @@ function Accuracy({ run, role }: { run: RunRecord; role: SetRole }) {
   if (before === null || after === null) return <span className="dim">–</span>;
   return (
     <>
-      {percent(after)} <span className={classes.change}>{pointsChange(after - before)}</span>
+      {percent(after)} <span className={classes.change}>{pointsChange(shownChange(before, after))}</span>
     </>
   );
 }
