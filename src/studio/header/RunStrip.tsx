@@ -6,6 +6,7 @@ import type { StepReport } from "../../session/protocol.ts";
 import { applies } from "../../session/recipe.ts";
 import { formatBytes, formatCount, formatDuration, formatRate, plural } from "../shared/format.ts";
 import { Icon } from "../shared/Icon.tsx";
+import { blockedBy } from "../state/recipe_store.ts";
 import { rowSecondsLeft } from "../state/runner.ts";
 import type { StudioState } from "../state/session_store.ts";
 import { useRecipe, useRunner, useSession, useStudio } from "../state/studio.ts";
@@ -34,7 +35,8 @@ function missing({ model, data, device, reading, loss, questions }: StudioState)
 export function RunStrip() {
   const { session, recipe: recipeStore, runner } = useStudio();
   const recipe = useRecipe((state) => state.recipe);
-  const lacking = useSession(missing);
+  const wrong = useRecipe(blockedBy);
+  const lacking = useSession(missing) ?? wrong;
   const running = useSession((state) => state.running);
   const stopping = useSession((state) => state.stopping);
   const paused = useSession((state) => state.status === "paused");

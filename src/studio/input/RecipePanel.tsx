@@ -22,7 +22,8 @@ export function RecipePanel() {
   const running = useSession((state) => state.running);
   const [more, setMore] = useState(() => others.some((key) => recipe[key] !== defaultRecipe[key]));
   const shown = (key: RecipeKey) => applies(key, recipe);
-  const changed = recipeKeys.some((key) => recipe[key] !== defaultRecipe[key]);
+  const typed = useRecipe((state) => Object.keys(state.drafts).length > 0);
+  const changed = typed || recipeKeys.some((key) => recipe[key] !== defaultRecipe[key]);
 
   async function copyLink() {
     const link = new URL(location.href);

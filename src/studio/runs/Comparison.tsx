@@ -18,6 +18,7 @@ import { type Spread, spreadOf } from "../../session/line_up.ts";
 import type { SetRole } from "../../session/protocol.ts";
 import { recipeWords } from "../../session/recipe.ts";
 import type { RunDetails, RunRecord } from "../../session/run_record.ts";
+import { diamond } from "../figures/marks.tsx";
 import { formatCount } from "../shared/format.ts";
 import { Panel } from "../shared/Panel.tsx";
 import { save } from "../shared/save.ts";
@@ -285,11 +286,12 @@ function Overlay({
               runs.map(({ run }) => (
                 <Line
                   key={`${run.id}/raw`}
-                  dataKey={(row: CurvePoint) => row.raw[run.id]}
+                  dataKey={(row: CurvePoint) => row.at[run.id]?.raw}
                   stroke={runColour(run.colour, dark)}
                   strokeOpacity={0.3}
                   strokeWidth={1}
                   dot={false}
+                  connectNulls
                   isAnimationActive={false}
                 />
               ))}
@@ -297,14 +299,31 @@ function Overlay({
               <Line
                 key={run.id}
                 type={kind === "open" ? "stepAfter" : "linear"}
-                dataKey={(row: CurvePoint) => row.smooth[run.id]}
+                dataKey={(row: CurvePoint) => row.at[run.id]?.smooth}
                 name={run.name}
                 stroke={runColour(run.colour, dark)}
                 strokeWidth={2}
                 dot={false}
+                connectNulls
                 isAnimationActive={false}
               />
             ))}
+            {kind !== "loss" &&
+              kind !== "open" &&
+              runs.map(({ run }) => {
+                const after = roleScore(run, kind);
+                return (
+                  after !== null && (
+                    <ReferenceDot
+                      key={`${run.id}/after`}
+                      x={run.steps}
+                      y={100 * after}
+                      ifOverflow="extendDomain"
+                      shape={diamond(runColour(run.colour, dark))}
+                    />
+                  )
+                );
+              })}
             <Tooltip
               content={(<CurveTip runs={runs} dark={dark} kind={kind} />) as never}
               isAnimationActive={false}
@@ -332,14 +351,16 @@ function CurveTip(props: {
     <div className={classes.tip}>
       <span className="dim">step {formatCount(row.step)}</span>
       {props.runs.map(({ run }) => {
-        const [raw, smoothed] = [row.raw[run.id], row.smooth[run.id]];
-        if (raw === null || raw === undefined) return null;
+        const known = row.last[run.id];
+        if (!known) return null;
+        const { raw, smooth, step } = known;
         return (
           <span key={run.id} className={classes.name}>
             <span className={classes.swatch} style={{ background: runColour(run.colour, props.dark) }} />
             {run.name}
             <b>{props.kind === "loss" ? decimal(raw) : props.kind === "open" ? raw : `${raw.toFixed(1)}%`}</b>
-            {props.kind === "loss" && <span className="dim">smoothed {decimal(smoothed ?? Number.NaN)}</span>}
+            {props.kind === "loss" && <span className="dim">smoothed {decimal(smooth)}</span>}
+            {step !== row.step && <span className="dim">at step {formatCount(step)}</span>}
           </span>
         );
       })}

@@ -48,23 +48,42 @@ test("only settings that differ are differences; seeds of one recipe are a group
   expect(groupName([run("1")])).toBe("Run 1");
 });
 
-test("curves of unequal length share one grid, and end where their run ended", () => {
+test("curves show what was measured, at the steps where it was, and end where their run ended", () => {
+  const both = [
+    { run: run("1"), details: details("1", 10) },
+    { run: run("2"), details: details("2", 4) },
+  ];
+  const rows = overlaid(both, "loss");
+  expect(rows.map((row) => row.step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  expect(rows[9]?.at["1"]?.raw).toBe(0.1);
+  expect([rows[3]?.at["2"]?.raw, rows[4]?.at["2"], rows[4]?.last["2"]]).toEqual([0.25, undefined, undefined]);
+  // Smoothed lags behind a falling curve.
+  expect(rows[9]!.at["1"]!.smooth).toBeGreaterThan(0.1);
+  expect(overlaid([], "loss")).toEqual([]);
+});
+
+test("a curve of accuracies begins with the same images before, and says nothing between two measurements", () => {
+  const more = details("1", 10);
+  const points = [
+    ...more.points,
+    { step: 9, epoch: 1, sets: [{ ...more.points[0]!.sets[0]!, accuracy: 0.75 }] },
+  ];
+  const other = { ...details("2", 10), points: [{ ...points[1]!, step: 7 }] };
   const rows = overlaid(
     [
-      { run: run("1"), details: details("1", 10) },
-      { run: run("2"), details: details("2", 4) },
+      { run: run("1"), details: { ...more, points } },
+      { run: run("2"), details: other },
     ],
-    "loss",
+    "target",
   );
-  expect(rows.map((row) => row.step)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-  expect(rows[0]?.raw["1"]).toBeNull();
-  expect(rows[10]?.raw["1"]).toBe(0.1);
-  expect([rows[4]?.raw["2"], rows[5]?.raw["2"]]).toEqual([0.25, null]);
-  // Smoothed lags behind a falling curve.
-  expect(rows[10]!.smooth["1"]!).toBeGreaterThan(0.1);
-  const target = overlaid([{ run: run("1"), details: details("1", 10) }], "target");
-  expect([0, 4, 5, 6].map((at) => target[at]?.raw["1"])).toEqual([25, 45, 50, null]);
-  expect(overlaid([], "loss")).toEqual([]);
+  expect(rows.map(({ step, at }) => [step, at["1"]?.raw, at["2"]?.raw])).toEqual([
+    [0, 0, 0],
+    [5, 50, undefined],
+    [7, undefined, 75],
+    [9, 75, undefined],
+  ]);
+  expect(rows[2]?.last["1"]).toEqual({ step: 5, raw: 50, smooth: 50 });
+  expect(rows[3]?.last["2"]).toBeUndefined();
 });
 
 test("a run's place in the plane, and its path where there is one", () => {

@@ -4,7 +4,7 @@ import { spreadOf } from "../../session/line_up.ts";
 import type { SetRole } from "../../session/protocol.ts";
 import { type Recipe, recipeWords } from "../../session/recipe.ts";
 import { differingSettings, type RunDetails, type RunRecord } from "../../session/run_record.ts";
-import { smooth } from "../watch/series.ts";
+import { smooth, thin, withStart } from "../watch/series.ts";
 
 export type Measure = "before" | "after";
 
@@ -40,71 +40,67 @@ export function groupName(runs: readonly RunRecord[]): string {
 
 export type CurveKind = "loss" | "open" | SetRole;
 
-/** A grid point of overlaid curves: by run its raw and its smoothed value, null where it has none. */
-export interface CurvePoint {
+/** What was measured of a run at a step, and the smoothed value where the measured ones are noisy. */
+export interface CurveValue {
   step: number;
-  raw: Record<string, number | null>;
-  smooth: Record<string, number | null>;
+  raw: number;
+  smooth: number;
 }
 
-const GRID = 160;
+/** A step at which anything was measured: of each run what was measured there, and what was measured last. */
+export interface CurvePoint {
+  step: number;
+  at: Readonly<Record<string, CurveValue>>;
+  /** Nothing of a run before its first and after its last measurement. */
+  last: Readonly<Record<string, CurveValue>>;
+}
 
-/** Curves of runs of any length over one grid of steps; accuracies in per cent. */
+/** Most points of a curve that are drawn. */
+const DRAWN = 160;
+
+/** Curves of runs over the steps at which they were measured, and nothing between; accuracies in per cent. */
 export function overlaid(
   runs: readonly { run: RunRecord; details: RunDetails }[],
   kind: CurveKind,
 ): CurvePoint[] {
-  const last = Math.max(0, ...runs.map(({ details }) => details.steps.at(-1)?.step ?? 0));
-  if (last === 0) return [];
   const curves = runs.map(({ run, details }) => {
-    const points = series(run, details, kind);
-    return {
-      id: run.id,
-      points,
-      smooth: kind === "loss" ? smooth(points.map(({ value }) => value)) : points.map(({ value }) => value),
-    };
+    const points = series(details, kind);
+    const values = points.map(({ value }) => value);
+    const smoothed = kind === "loss" ? smooth(values) : values;
+    const drawn = thin(values, DRAWN).map((i) => ({
+      step: (points[i] as (typeof points)[number]).step,
+      raw: values[i] as number,
+      smooth: smoothed[i] as number,
+    }));
+    return { id: run.id, drawn };
   });
-  const count = Math.min(GRID, last + 1);
-  return Array.from({ length: count }, (_, i) => {
-    const step = Math.round((i * last) / Math.max(1, count - 1));
-    const row: CurvePoint = { step, raw: {}, smooth: {} };
-    for (const { id, points, smooth: smoothed } of curves) {
-      row.raw[id] = valueAt(
-        points.map(({ step: at, value }) => [at, value]),
-        step,
-        kind,
-      );
-      row.smooth[id] = valueAt(
-        points.map(({ step: at }, i) => [at, smoothed[i] as number]),
-        step,
-        kind,
-      );
-    }
-    return row;
-  });
+  const steps = new Set(curves.flatMap(({ drawn }) => drawn.map(({ step }) => step)));
+  const places = curves.map(() => -1);
+  return [...steps]
+    .sort((one, other) => one - other)
+    .map((step) => {
+      const at: Record<string, CurveValue> = {};
+      const last: Record<string, CurveValue> = {};
+      curves.forEach(({ id, drawn }, i) => {
+        const next = drawn[(places[i] as number) + 1];
+        if (next?.step === step) {
+          places[i] = (places[i] as number) + 1;
+          at[id] = next;
+        }
+        const known = drawn[places[i] as number];
+        if (known && (known.step === step || places[i] !== drawn.length - 1)) last[id] = known;
+      });
+      return { step, at, last };
+    });
 }
 
-/** A curve's value at a step: on the line between two accuracies, else the last one; null outside of the curve. */
-function valueAt(points: [step: number, value: number][], step: number, kind: CurveKind): number | null {
-  const at = points.findLastIndex(([known]) => known <= step);
-  const [here, next] = [points[at], points[at + 1]];
-  if (!here || (!next && here[0] !== step)) return null;
-  if (!next || kind === "loss" || kind === "open") return here[1];
-  return here[1] + ((step - here[0]) / (next[0] - here[0])) * (next[1] - here[1]);
-}
-
-function series(run: RunRecord, { steps, points }: RunDetails, kind: CurveKind) {
+function series({ steps, points }: RunDetails, kind: CurveKind): { step: number; value: number }[] {
   if (kind === "loss" || kind === "open") return steps.map((one) => ({ step: one.step, value: one[kind] }));
-  const mean = (sets: readonly { role: SetRole; accuracy: number }[]) =>
-    spreadOf(sets.filter(({ role }) => role === kind).map(({ accuracy }) => 100 * accuracy))?.mean;
-  const before = roleScore(run, kind, "before");
-  const measured = points.flatMap(({ step, sets }) => {
-    const value = mean(sets);
-    return value === undefined ? [] : [{ step, value }];
+  return withStart(points).flatMap(({ step, sets }) => {
+    const values = sets.filter(({ role }) => role === kind).map(({ accuracy }) => 100 * accuracy);
+    const mean = spreadOf(values)?.mean;
+    return mean === undefined ? [] : [{ step, value: mean }];
   });
-  return before === null || measured.length === 0
-    ? measured
-    : [{ step: 0, value: 100 * before }, ...measured];
 }
 
 /** A run in the plane of two roles, in per cent: where it ended, where it began, and the way between, where known. */
