@@ -63,7 +63,7 @@ const data: ReportData = {
     ],
     sets: [
       {
-        name: "pets",
+        ...{ role: "target", name: "pets", on: "9 validation images", after: 0.5 },
         points: [
           [1, 0.3],
           [2, 0.5],
@@ -112,6 +112,8 @@ test("what a reader looks for stands in it", () => {
     "Selora 1.2.3",
     "fingerprint abc",
   ])
+    expect(html).toContain(words);
+  for (const words of ["pets (9 validation images)", "pets (10 validation images)", "all held-out images"])
     expect(html).toContain(words);
   for (const words of ["1, knee", "12 images, 70.0 % sure, 50.0 % right", "0.610", "0.720"])
     expect(html).toContain(words);

@@ -13,6 +13,7 @@ import type {
   DataReport,
   Detection,
   DeviceReport,
+  LiveAccuracy,
   ModelReport,
   PathPoint,
   RunResult,
@@ -80,8 +81,8 @@ function dataOf({
     balanced,
     ...calibration,
   });
-  const ids = new Map<string, string>();
-  for (const point of points) for (const set of point.sets) ids.set(set.id, set.name);
+  const ids = new Map<string, LiveAccuracy>();
+  for (const point of points) for (const set of point.sets) ids.set(set.id, set);
   const some = thinEvenly(points, 200);
   return {
     selora: version,
@@ -145,8 +146,11 @@ function dataOf({
       loss: thinEvenly(steps, 300).flatMap(({ step, loss }): [number, number][] =>
         Number.isFinite(loss) ? [[step, loss]] : [],
       ),
-      sets: [...ids].map(([id, setName]) => ({
+      sets: [...ids].map(([id, { role, name: setName, basis }]) => ({
+        role,
         name: setName,
+        on: basis ? basisWords(basis) : null,
+        after: result.after.sets.find((set) => set.id === id)?.accuracy ?? null,
         points: some.flatMap(({ step, sets }): [number, number][] => {
           const set = sets.find((one) => one.id === id);
           return set ? [[step, set.accuracy]] : [];
