@@ -1,15 +1,14 @@
 // The run at one look: start, pause, stop, how far it is, how fast, and what it will need.
 import { Button, NumberInput, Popover, Progress, Tooltip, UnstyledButton } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { useEffect, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import type { StepReport } from "../../session/protocol.ts";
 import { applies } from "../../session/recipe.ts";
 import { formatBytes, formatCount, formatDuration, formatRate, plural } from "../shared/format.ts";
 import { Icon } from "../shared/Icon.tsx";
 import { blockedBy } from "../state/recipe_store.ts";
-import { rowSecondsLeft } from "../state/runner.ts";
 import type { StudioState } from "../state/session_store.ts";
-import { useRecipe, useRunner, useSession, useStudio } from "../state/studio.ts";
+import { useClock, useRecipe, useRunner, useRuns, useSession, useStudio } from "../state/studio.ts";
 
 const phases: Record<StepReport["phase"], { name: string; line: string }> = {
   "warm-up": { name: "Warm-up", line: "every block learns" },
@@ -123,7 +122,7 @@ export function RunStrip() {
         </Button>
       </div>
       <RunStatus lacking={lacking} />
-      <RunFigures key={recipe.method} />
+      <RunFigures key={recipe.method} seeds={seeds} />
     </section>
   );
 }
@@ -210,24 +209,50 @@ function RunStatus({ lacking }: { lacking: string | null }) {
   );
 }
 
-function RunFigures() {
+function RunFigures({ seeds }: { seeds: number }) {
   const running = useSession((state) => state.running);
   const step = useSession((state) => state.run.steps.at(-1) ?? null);
-  const secondsLeft = useSession((state) => state.progress?.secondsLeft ?? null);
-
-  const ofThisRun = running ? (secondsLeft ?? step?.secondsLeft ?? null) : null;
-  const left = useRunner((state) => rowSecondsLeft(state, ofThisRun)) ?? ofThisRun;
+  const busy = useRunner((state) => state.busy);
+  const under = running || busy;
   return (
-    <div className="strip-figures" data-left={left !== null || undefined}>
+    <div className="strip-figures" data-left={under || undefined}>
       <div className="figure">
         <span className="label">images/s</span>
         <span className="value">{step ? formatRate(step.imagesPerSecond) : "–"}</span>
       </div>
-      <div className="figure">
-        <span className="label">left</span>
-        <span className="value">{left === null ? "–" : formatDuration(left)}</span>
-      </div>
+      {under ? <TimeLeft /> : <TimeNeeded seeds={seeds} />}
       <MemoryFigure />
+    </div>
+  );
+}
+
+/** For all that is under way, measuring included; apart from the figure beside it, which changes more often. */
+function TimeLeft() {
+  const left = useClock((state) => state.left);
+  return (
+    <div className="figure">
+      <span className="label">left</span>
+      <span className="value">{left === null ? "–" : formatDuration(left)}</span>
+    </div>
+  );
+}
+
+/** What a run would take, as far as one was timed here before. */
+function TimeNeeded({ seeds }: { seeds: number }) {
+  const { clock } = useStudio();
+  const recipe = useRecipe((state) => state.recipe);
+  const data = useSession((state) => state.data);
+  const model = useSession((state) => state.model);
+  const runs = useRuns((state) => state.runs);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the estimate is made of all of these
+  const needed = useMemo(
+    () => (model && data.length > 0 ? clock.estimate(recipe, seeds) : null),
+    [clock, recipe, seeds, data, model, runs],
+  );
+  return (
+    <div className="figure">
+      <span className="label">takes about</span>
+      <span className="value">{needed === null ? "–" : formatDuration(needed)}</span>
     </div>
   );
 }

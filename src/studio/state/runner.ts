@@ -215,11 +215,3 @@ export function createRunner(
     },
   };
 }
-
-/** Seconds until a row has ended, from the runs of it that have; null before the first. */
-export function rowSecondsLeft({ row, seconds, busy }: RunnerState, ofThisRun: number | null): number | null {
-  if (!busy || !row || seconds.length === 0) return null;
-  const mean = seconds.reduce((sum, one) => sum + one, 0) / seconds.length;
-  const after = row.entries.length - row.at - 1;
-  return after * mean + (ofThisRun ?? mean);
-}
