@@ -4,6 +4,7 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { useEffect, useMemo, useState } from "react";
 import type { StepReport } from "../../session/protocol.ts";
 import { applies } from "../../session/recipe.ts";
+import { useWarnings } from "../input/warnings.ts";
 import { formatBytes, formatCount, formatDuration, formatRate, plural } from "../shared/format.ts";
 import { Icon } from "../shared/Icon.tsx";
 import { blockedBy } from "../state/recipe_store.ts";
@@ -138,6 +139,7 @@ function RunStatus({ lacking }: { lacking: string | null }) {
   const step = useSession((state) => state.run.steps.at(-1) ?? null);
   const result = useSession((state) => state.run.result);
   const row = useRunner((state) => (state.busy ? state.row : null));
+  const warnings = useWarnings();
   const trainCount = useSession((state) =>
     state.data
       .filter((set) => set.role === "target")
@@ -184,7 +186,9 @@ function RunStatus({ lacking }: { lacking: string | null }) {
   } else {
     const steps = Math.ceil(trainCount / recipe.batch) * recipe.epochs;
     title = "Ready";
-    detail = `${plural(trainCount, "image")}, ${plural(recipe.epochs, "epoch")}, ${plural(steps, "step")}`;
+    detail =
+      warnings[0] ??
+      `${plural(trainCount, "image")}, ${plural(recipe.epochs, "epoch")}, ${plural(steps, "step")}`;
   }
   if (row && row.at < row.entries.length) {
     title = `${row.at + 1} of ${row.entries.length}, ${row.entries[row.at]?.name}: ${title}`;
