@@ -1,4 +1,5 @@
 // Marks that several figures share.
+import { roundUp } from "../watch/colour.ts";
 
 /** What recharts hands to a shape. */
 interface Place {
@@ -32,3 +33,12 @@ export const along = (value: string) => ({
   fontSize: 11,
   fill: "var(--dim)",
 });
+
+/** Round step numbers for the axis, at most seven, both ends among them. */
+export function stepTicks(from: number, to: number): number[] {
+  const gap = Math.max(1, roundUp((to - from) / 5));
+  const ticks = [from];
+  // One too near an end would stand on its number.
+  for (let tick = Math.ceil((from + gap / 2) / gap) * gap; tick < to - gap / 2; tick += gap) ticks.push(tick);
+  return to > from ? [...ticks, to] : ticks;
+}

@@ -1,7 +1,18 @@
 import { expect, test } from "vitest";
 import { defaultRecipe, type Recipe } from "../../session/recipe.ts";
 import type { RunDetails, RunRecord } from "../../session/run_record.ts";
-import { differences, groupBySeed, groupName, inPlane, overlaid, runsCsv, runsJson } from "./comparison.ts";
+import {
+  differences,
+  groupBySeed,
+  groupName,
+  inPlane,
+  matches,
+  overlaid,
+  roleBalanced,
+  runsCsv,
+  runsJson,
+  sorted,
+} from "./comparison.ts";
 
 function run(id: string, recipe: Partial<Recipe> = {}, target = 0.5, ood = 0.25): RunRecord {
   const score = { judge: "linear" as const, count: 10, interval: [0, 1] as [number, number] };
@@ -110,4 +121,42 @@ test("the CSV has a row a run and survives commas; the JSON holds all", () => {
   expect(lines[1]).toContain("1,Run 1,a b,");
   const parsed = JSON.parse(runsJson([{ run: run("1"), details: details("1", 2) }]));
   expect(parsed.runs[0].details.steps).toHaveLength(2);
+});
+
+test("a list is in any order, and what a run has not comes last", () => {
+  const runs = [
+    { ...run("1", { rank: 16 }, 0.5), when: 1 },
+    { ...run("2", { rank: 4 }, 0.75), when: 2, note: "b" },
+    { ...run("3", { rank: 128 }, 0.5), when: 3, note: "a" },
+  ];
+  const order = (by: Parameters<typeof sorted>[1]["by"], down = false) =>
+    sorted(runs, { by, down }).map(({ id }) => id);
+  expect(order("target", true)).toEqual(["2", "3", "1"]);
+  expect(order("rank")).toEqual(["2", "1", "3"]);
+  expect(order("when", true)).toEqual(["3", "2", "1"]);
+  expect(order("note")).toEqual(["3", "2", "1"]);
+  expect(order("note", true)).toEqual(["2", "3", "1"]);
+  expect(order("retention")).toEqual(["3", "2", "1"]);
+});
+
+test("a run is found by its name, its note and its settings", () => {
+  const one = { ...run("1", { rank: 4 }), note: "for the paper" };
+  for (const words of ["", "run 1", "PAPER", "rank=4 paper", "method=selective"])
+    expect(matches(one, words)).toBe(true);
+  for (const words of ["rank=8", "paper other"]) expect(matches(one, words)).toBe(false);
+});
+
+test("the balanced accuracy stands beside an accuracy that does not say it, and there alone", () => {
+  const even = (after: number) => {
+    const one = run("1");
+    const [target, ood] = one.scores;
+    const scores = [
+      { ...target!, interval: [0.4, 0.6] as [number, number], balanced: { before: 0.3, after } },
+      ood!,
+    ];
+    return roleBalanced({ ...one, scores }, "target");
+  };
+  expect(even(0.2)).toBe(0.2);
+  expect(even(0.5)).toBeNull();
+  expect(roleBalanced(run("1"), "target")).toBeNull();
 });

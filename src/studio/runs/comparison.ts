@@ -1,9 +1,12 @@
 // Kept runs as they are compared: accuracies by role, means over seeds, curves on one grid of steps, points of the
 // scatter, and the files a person can take along.
+import { balancedTells } from "../../session/balanced.ts";
+import type { Compared } from "../../session/chance.ts";
 import { spreadOf } from "../../session/line_up.ts";
 import type { SetRole } from "../../session/protocol.ts";
 import { type Recipe, recipeWords } from "../../session/recipe.ts";
 import { differingSettings, type RunDetails, type RunRecord } from "../../session/run_record.ts";
+import { csvFile } from "../figures/figure_file.ts";
 import { smooth, thin, withStart } from "../watch/series.ts";
 
 export type Measure = "before" | "after";
@@ -12,6 +15,110 @@ export type Measure = "before" | "after";
 export function roleScore(run: RunRecord, role: SetRole, measure: Measure = "after"): number | null {
   const values = run.scores.filter((set) => set.role === role).map((set) => set[measure]);
   return spreadOf(values)?.mean ?? null;
+}
+
+/** A role's sets before and after, to be judged by chance. */
+export function roleCompared(run: RunRecord, role: SetRole): Compared[] {
+  return run.scores
+    .filter((set) => set.role === role)
+    .map(({ before, after, count, pairs, repeated }) => ({
+      ...{ before, after, count, pairs: pairs ?? null },
+      ...(repeated !== undefined && { repeated }),
+    }));
+}
+
+/** Mean balanced accuracy of a role where the balanced says what the accuracy does not; else null. */
+export function roleBalanced(run: RunRecord, role: SetRole): number | null {
+  const sets = run.scores.filter((set) => set.role === role);
+  const tells = sets.some(
+    ({ balanced, interval }) => balanced && balancedTells({ balanced: balanced.after, interval }),
+  );
+  const values = sets.flatMap(({ balanced }) => balanced?.after ?? []);
+  return tells && values.length === sets.length ? (spreadOf(values)?.mean ?? null) : null;
+}
+
+/** What a list of runs can be in the order of. */
+export const columns = [
+  { key: "name", label: "Run" },
+  { key: "target", label: "Target" },
+  { key: "ood", label: "OOD" },
+  { key: "retention", label: "Retention" },
+  { key: "open", label: "Open" },
+  { key: "seconds", label: "Took" },
+  { key: "when", label: "Ended" },
+  { key: "model", label: "Model" },
+  { key: "data", label: "Images" },
+  { key: "note", label: "Note" },
+] as const;
+export type ColumnKey = (typeof columns)[number]["key"];
+
+/** What a list is sorted by: a column, or a setting of the recipe. */
+export type SortKey = ColumnKey | keyof Recipe;
+export interface Sorting {
+  by: SortKey;
+  down: boolean;
+}
+
+function sortValue(run: RunRecord, by: SortKey): string | number | null {
+  switch (by) {
+    case "target":
+    case "ood":
+    case "retention":
+      return roleScore(run, by);
+    case "name":
+    case "open":
+    case "seconds":
+    case "when":
+      return run[by];
+    case "note":
+      return run.note?.trim() || null;
+    case "model":
+      return run.model.name;
+    case "data":
+      return dataText(run);
+    default:
+      return run.recipe[by];
+  }
+}
+
+/** What a run was made on, in a few words: its target, and how many other sets. */
+export function dataText({ data }: RunRecord): string {
+  const target = data.find(({ role }) => role === "target");
+  const others = data.length - (target ? 1 : 0);
+  return `${target?.name ?? "–"}${others > 0 ? ` +${others}` : ""}`;
+}
+
+/** Runs in an order; what a run has not comes last, whichever way; the newest first among equals. */
+export function sorted(runs: readonly RunRecord[], { by, down }: Sorting): RunRecord[] {
+  const sign = down ? -1 : 1;
+  return [...runs].sort((one, other) => {
+    const [a, b] = [sortValue(one, by), sortValue(other, by)];
+    if (a === b) return other.when - one.when;
+    if (a === null) return 1;
+    if (b === null) return -1;
+    const order =
+      typeof a === "number" && typeof b === "number"
+        ? a - b
+        : String(a).localeCompare(String(b), undefined, { numeric: true });
+    return sign * order || other.when - one.when;
+  });
+}
+
+/** Whether every word of a search stands somewhere in what is known of a run: `rank=4` finds a setting. */
+export function matches(run: RunRecord, search: string): boolean {
+  const settings = Object.entries(run.recipe).map(([key, value]) => `${key}=${value}`);
+  const text = [
+    ...[run.name, ...run.tags, run.series?.name ?? "", run.note ?? "", run.model.name, run.device.adapter],
+    ...run.data.map(({ name }) => name),
+    ...settings,
+  ]
+    .join(" ")
+    .toLowerCase();
+  return search
+    .toLowerCase()
+    .split(/\s+/)
+    .filter(Boolean)
+    .every((word) => text.includes(word));
 }
 
 /** What runs have in common when they differ in nothing but their seed. */
@@ -137,11 +244,6 @@ export function inPlane(
 /** A recipe's value as a person reads it. */
 export const settingText = (value: Recipe[keyof Recipe]): string => String(value);
 
-const field = (value: string | number | boolean | null) => {
-  const text = value === null ? "" : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};
-
 /** A row a run: results, then every setting of the recipe (RFC 4180, CRLF). */
 export function runsCsv(runs: readonly RunRecord[]): string {
   const sets = new Map<string, { role: SetRole; name: string }>();
@@ -150,21 +252,21 @@ export function runsCsv(runs: readonly RunRecord[]): string {
   const settings = Object.keys(recipeWords) as (keyof Recipe)[];
   const heads = [
     ...["id", "name", "tags", "series", "ended", "model", "device", "complete", "steps", "seconds"],
-    ...["open", "gates"],
+    ...["open", "gates", "note"],
     ...[...sets.values()].flatMap(({ role, name }) => [`${role} ${name} before`, `${role} ${name} after`]),
     ...settings,
   ];
   const rows = runs.map((run) => [
     ...[run.id, run.name, run.tags.join(" "), run.series?.name ?? ""],
     ...[new Date(run.when).toISOString(), run.model.name, `${run.device.backend}: ${run.device.adapter}`],
-    ...[run.complete, run.steps, run.seconds, run.open, run.gates],
+    ...[run.complete, run.steps, run.seconds, run.open, run.gates, run.note ?? ""],
     ...[...sets.values()].flatMap(({ role, name }) => {
       const set = run.scores.find((one) => one.role === role && one.name === name);
       return [set?.before ?? null, set?.after ?? null];
     }),
     ...settings.map((key) => run.recipe[key]),
   ]);
-  return [heads, ...rows].map((row) => `${row.map(field).join(",")}\r\n`).join("");
+  return csvFile([heads, ...rows]);
 }
 
 /** Everything that is kept of runs, as JSON. */

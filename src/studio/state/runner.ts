@@ -123,7 +123,10 @@ export function createRunner(
     const record = recordOf({ ...known, device, model, data, result });
     // A run that is gone on with may have been on the list already: what the person made of it there stays.
     const there = runs.getState().runs.find((one) => one.id === id);
-    const own = there && { name: there.name, tags: there.tags, colour: there.colour, when: there.when };
+    const own = there && {
+      ...{ name: there.name, tags: there.tags, colour: there.colour, when: there.when },
+      ...(there.note !== undefined && { note: there.note }),
+    };
     await runs.add({ ...record, ...own }, detailsOf(id, result, run, []));
   }
 

@@ -15,7 +15,7 @@ import {
 import { basisWords } from "../../session/basis.ts";
 import type { AccuracyPoint, Evaluation, LiveAccuracy, StepReport } from "../../session/protocol.ts";
 import { type CsvCell, csvFile } from "../figures/figure_file.ts";
-import { along, axisTick, diamond } from "../figures/marks.tsx";
+import { along, axisTick, diamond, stepTicks } from "../figures/marks.tsx";
 import { SaveFigure } from "../figures/SaveFigure.tsx";
 import { useZoom, type Zoom, ZoomSlider } from "../figures/zoom.tsx";
 import { formatCount, formatRate } from "../shared/format.ts";
@@ -363,15 +363,6 @@ interface ChartProps {
   /** Whether this chart carries the step numbers for those above it. */
   axis?: boolean;
   children: ReactNode;
-}
-
-/** Round step numbers for the axis, at most seven, both ends among them. */
-export function stepTicks(from: number, to: number): number[] {
-  const gap = Math.max(1, roundUp((to - from) / 5));
-  const ticks = [from];
-  // One too near an end would stand on its number.
-  for (let tick = Math.ceil((from + gap / 2) / gap) * gap; tick < to - gap / 2; tick += gap) ticks.push(tick);
-  return to > from ? [...ticks, to] : ticks;
 }
 
 function Chart({
