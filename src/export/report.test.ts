@@ -134,3 +134,27 @@ test("what a reader looks for stands in it", () => {
 test("the JSON holds all of it", () => {
   expect(JSON.parse(reportJson(data))).toEqual({ report: 1, ...JSON.parse(JSON.stringify(data)) });
 });
+
+test("curves are lines in the colours of their sets, axes with a name and ends, and a diamond where the run came out", () => {
+  const [figure] = /<figure><figcaption>Accuracy, % <span>.*?<\/figure>/s.exec(reportHtml(data)) ?? [];
+  expect(figure?.replaceAll("><", ">\n<")).toMatchInlineSnapshot(`
+    "<figure>
+    <figcaption>Accuracy, % <span>
+    <span style="color:light-dark(#0063a8,#5cb8f5)">■</span> pets (9 validation images)</span>
+    </figcaption>
+    <svg viewBox="0 0 640 200" width="640" role="img" aria-label="Accuracy, %">
+    <path d="M44 160.0H630" stroke="var(--faint)"/>
+    <text x="38" y="164.0" text-anchor="end">30</text>
+    <text x="44.0" y="182" text-anchor="start">1</text>
+    <path d="M44 84.0H630" stroke="var(--faint)"/>
+    <text x="38" y="88.0" text-anchor="end">40</text>
+    <path d="M44 8.0H630" stroke="var(--faint)"/>
+    <text x="38" y="12.0" text-anchor="end">50</text>
+    <text x="630.0" y="182" text-anchor="end">2</text>
+    <text x="337" y="197" text-anchor="middle">step</text>
+    <polyline fill="none" stroke="light-dark(#0063a8,#5cb8f5)" stroke-width="1.6" points="44.0,160.0 630.0,8.0"/>
+    <path d="M630.0 2.0l6 6l-6 6l-6 -6z" fill="light-dark(#0063a8,#5cb8f5)" stroke="var(--ground)"/>
+    </svg>
+    </figure>"
+  `);
+});

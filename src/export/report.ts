@@ -338,12 +338,17 @@ function chart(title: string, lines: readonly ChartLine[], along = "step"): stri
   );
   const number = (value: number) => String(Number(value.toPrecision(3)));
   const ticks = [0, 0.5, 1].map((share) => {
-    const [step, value] = [x0 + share * (x1 - x0), y0 + share * (y1 - y0)];
+    const value = y0 + share * (y1 - y0);
+    // Steps and blocks are whole: where none lies in the middle there is no number.
+    const step = Math.round(x0 + share * (x1 - x0));
+    const named = share !== 0.5 || (step > x0 && step < x1);
     const anchor = share === 0 ? "start" : share === 1 ? "end" : "middle";
     return (
       `<path d="M${left} ${y(value).toFixed(1)}H${width - 10}" stroke="var(--faint)"/>` +
       `<text x="${left - 6}" y="${(y(value) + 4).toFixed(1)}" text-anchor="end">${number(value)}</text>` +
-      `<text x="${x(step).toFixed(1)}" y="${height - 18}" text-anchor="${anchor}">${Math.round(step)}</text>`
+      (named
+        ? `<text x="${x(step).toFixed(1)}" y="${height - 18}" text-anchor="${anchor}">${step}</text>`
+        : "")
     );
   });
   const axis = `<text x="${(left + width - 10) / 2}" y="${height - 3}" text-anchor="middle">${text(along)}</text>`;

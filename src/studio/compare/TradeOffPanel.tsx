@@ -1,6 +1,6 @@
 // How few blocks are enough: accuracy of every set by the number of open blocks, the knee, and a point to pick.
 import { Button, Slider } from "@mantine/core";
-import { memo, useMemo, useState } from "react";
+import { memo, useMemo, useRef, useState } from "react";
 import {
   CartesianGrid,
   ComposedChart,
@@ -13,6 +13,8 @@ import {
 import { basisWords } from "../../session/basis.ts";
 import { moreThanChance } from "../../session/chance.ts";
 import type { TradeOff } from "../../session/protocol.ts";
+import { csvFile } from "../figures/figure_file.ts";
+import { SaveFigure } from "../figures/SaveFigure.tsx";
 import { plural } from "../shared/format.ts";
 import { Panel } from "../shared/Panel.tsx";
 import { percent } from "../watch/format.ts";
@@ -82,6 +84,7 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
     [rows, sets],
   );
   const applied = countOpen(open);
+  const figure = useRef<HTMLDivElement>(null);
   const [held, setHeld] = useState<number | null>(null);
   const at = held === null ? nearestRow(rows, applied) : Math.min(held, rows.length - 1);
   const row = rows[at] as TradeOffRow;
@@ -108,8 +111,21 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
             <span className={classes.swatch} style={{ background: colours.get(id) }} /> {name}
           </span>
         ))}
+        <SaveFigure
+          figure={figure}
+          file="trade-off"
+          title="Accuracy, %, by open blocks"
+          legend={sets.map(({ id, name }) => ({ name, colour: colours.get(id) ?? "" }))}
+          csv={() =>
+            csvFile([
+              ["open", ...sets.map(({ name, basis: on }) => `${name} (${basisWords(on)})`)],
+              ["before", ...sets.map(({ before }) => before)],
+              ...rows.map((one) => [one.open, ...sets.map(({ id }) => (one.accuracy[id] as number) / 100)]),
+            ])
+          }
+        />
       </div>
-      <div aria-hidden="true">
+      <div aria-hidden="true" ref={figure}>
         <ResponsiveContainer width="100%" height={180} debounce={50}>
           <ComposedChart
             data={rows}

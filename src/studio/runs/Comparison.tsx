@@ -448,6 +448,7 @@ function Plane({
   runs: readonly { run: RunRecord; details: RunDetails | null }[];
   dark: boolean;
 }) {
+  const figure = useRef<HTMLDivElement>(null);
   const [wanted, setWanted] = useState<SetRole>("ood");
   const axes = (["ood", "retention"] as const).filter((role) => inPlane(runs, role).length > 0);
   const role = axes.find((one) => one === wanted) ?? axes[0];
@@ -459,80 +460,98 @@ function Plane({
       title="Target against the rest"
       help="Each dot is a run; a ring is where it began (the linear probe). A line is the way between, measured with a quarter, half and three quarters of the change (WiSE-FT), on at most 256 images a set; the suite measures it, and What if measures it for one run."
       actions={
-        axes.length > 1 && (
-          <Select
-            w={120}
-            aria-label="Against which"
-            data={axes.map((value) => ({ value, label: roleNames[value] }))}
-            value={role ?? null}
-            allowDeselect={false}
-            onChange={(value) => value && setWanted(value as SetRole)}
-          />
-        )
+        <>
+          {axes.length > 1 && (
+            <Select
+              w={120}
+              aria-label="Against which"
+              data={axes.map((value) => ({ value, label: roleNames[value] }))}
+              value={role ?? null}
+              allowDeselect={false}
+              onChange={(value) => value && setWanted(value as SetRole)}
+            />
+          )}
+          {role && (
+            <SaveFigure
+              figure={figure}
+              file={`target-${role}`}
+              title={`Target against ${roleNames[role]}, accuracy in %`}
+              legend={points.map(({ id, name }) => ({ name, colour: colour(id) }))}
+              csv={() =>
+                csvFile([
+                  ["run", role, "target", `${role} before`, "target before"],
+                  ...points.map(({ name, x, y, before }) => [name, x, y, before.x, before.y]),
+                ])
+              }
+            />
+          )}
+        </>
       }
     >
       {!role ? (
         <p className={classes.none}>For this, runs need OOD or retention images.</p>
       ) : (
-        <ResponsiveContainer width="100%" height={260} debounce={50}>
-          <ScatterChart margin={{ top: 8, right: 16, bottom: 14, left: 0 }}>
-            <CartesianGrid stroke="var(--grid)" />
-            <XAxis
-              type="number"
-              dataKey="x"
-              domain={["dataMin - 2", "dataMax + 2"]}
-              tick={tick}
-              tickLine={false}
-              tickFormatter={(value: number) => value.toFixed(0)}
-              stroke="var(--line)"
-              label={{ value: `${roleNames[role]}, %`, position: "insideBottom", offset: -8, ...tick }}
-            />
-            <YAxis
-              type="number"
-              dataKey="y"
-              width={44}
-              domain={["dataMin - 2", "dataMax + 2"]}
-              tick={tick}
-              tickLine={false}
-              tickFormatter={(value: number) => value.toFixed(0)}
-              axisLine={false}
-              label={{ value: "Target, %", angle: -90, position: "insideLeft", offset: 12, ...tick }}
-            />
-            {paths.map(({ id, path }) => (
+        <div ref={figure}>
+          <ResponsiveContainer width="100%" height={260} debounce={50}>
+            <ScatterChart margin={{ top: 8, right: 16, bottom: 14, left: 0 }}>
+              <CartesianGrid stroke="var(--grid)" />
+              <XAxis
+                type="number"
+                dataKey="x"
+                domain={["dataMin - 2", "dataMax + 2"]}
+                tick={tick}
+                tickLine={false}
+                tickFormatter={(value: number) => value.toFixed(0)}
+                stroke="var(--line)"
+                label={{ value: `${roleNames[role]}, %`, position: "insideBottom", offset: -8, ...tick }}
+              />
+              <YAxis
+                type="number"
+                dataKey="y"
+                width={44}
+                domain={["dataMin - 2", "dataMax + 2"]}
+                tick={tick}
+                tickLine={false}
+                tickFormatter={(value: number) => value.toFixed(0)}
+                axisLine={false}
+                label={{ value: "Target, %", angle: -90, position: "insideLeft", offset: 12, ...tick }}
+              />
+              {paths.map(({ id, path }) => (
+                <Scatter
+                  key={`${id}/path`}
+                  data={path.map((one) => ({ ...one, name: nameOf(points, id), colour: colour(id) }))}
+                  fill={colour(id)}
+                  line={{ stroke: colour(id), strokeWidth: 1.5, strokeOpacity: 0.7 }}
+                  shape={(<Small />) as never}
+                  isAnimationActive={false}
+                />
+              ))}
               <Scatter
-                key={`${id}/path`}
-                data={path.map((one) => ({ ...one, name: nameOf(points, id), colour: colour(id) }))}
-                fill={colour(id)}
-                line={{ stroke: colour(id), strokeWidth: 1.5, strokeOpacity: 0.7 }}
-                shape={(<Small />) as never}
+                data={points.map((one) => ({ ...one, colour: colour(one.id) }))}
+                shape={(<Dot />) as never}
                 isAnimationActive={false}
               />
-            ))}
-            <Scatter
-              data={points.map((one) => ({ ...one, colour: colour(one.id) }))}
-              shape={(<Dot />) as never}
-              isAnimationActive={false}
-            />
-            {points.map(({ id, before }) => (
-              <ReferenceDot
-                key={id}
-                x={before.x}
-                y={before.y}
-                r={5}
-                fill="none"
-                stroke={colour(id)}
-                strokeWidth={1.5}
-                ifOverflow="extendDomain"
+              {points.map(({ id, before }) => (
+                <ReferenceDot
+                  key={id}
+                  x={before.x}
+                  y={before.y}
+                  r={5}
+                  fill="none"
+                  stroke={colour(id)}
+                  strokeWidth={1.5}
+                  ifOverflow="extendDomain"
+                />
+              ))}
+              <Tooltip
+                content={(<PlaneTip x={roleNames[role]} />) as never}
+                isAnimationActive={false}
+                cursor={false}
+                wrapperStyle={{ zIndex: 5 }}
               />
-            ))}
-            <Tooltip
-              content={(<PlaneTip x={roleNames[role]} />) as never}
-              isAnimationActive={false}
-              cursor={false}
-              wrapperStyle={{ zIndex: 5 }}
-            />
-          </ScatterChart>
-        </ResponsiveContainer>
+            </ScatterChart>
+          </ResponsiveContainer>
+        </div>
       )}
     </Panel>
   );
