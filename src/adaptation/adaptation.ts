@@ -20,8 +20,6 @@ import {
   indicatorOf,
   listGates,
   type Scores,
-  scoreMomentum,
-  scoreStart,
   stepScores,
 } from "./gates.ts";
 import {
@@ -35,7 +33,7 @@ import {
   stretchedGate,
 } from "./hard_concrete.ts";
 import { lowRankChange } from "./low_rank_change.ts";
-import { type Selection, type Traits, traitsOf } from "./methods.ts";
+import { type Selection, scoreMomentum, scoreStart, type Traits, traitsOf } from "./methods.ts";
 import { residualChange } from "./residual_change.ts";
 import { createRest, type Rest } from "./rest.ts";
 import { type GatedSite, listSites, siteMatrices } from "./sites.ts";

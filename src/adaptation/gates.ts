@@ -5,13 +5,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Architecture } from "../checkpoint/types.ts";
 import { type Opening, type ScoreState, stepGateScores } from "../tensor/gate_scores.ts";
-import { traitsOf } from "./methods.ts";
+import { scoreMomentum, traitsOf } from "./methods.ts";
 import type { AdaptationOptions, Gate, Matrix } from "./types.ts";
-
-/** TAPS's start: a little above its tau of 0.1. */
-export const scoreStart = 0.15;
-/** Momentum of the scores' SGD. */
-export const scoreMomentum = 0.9;
 
 export const attentionMatrices: readonly Matrix[] = ["q", "k", "v", "o"];
 export const mlpMatrices: readonly Matrix[] = ["fc1", "fc2"];

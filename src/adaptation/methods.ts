@@ -16,6 +16,11 @@ export const selections = [
 ] as const;
 export type Selection = (typeof selections)[number];
 
+/** TAPS's start of a score: a little above its tau of 0.1. */
+export const scoreStart = 0.15;
+/** Momentum of the scores' SGD. */
+export const scoreMomentum = 0.9;
+
 export interface Traits {
   /**
    * What is added to a frozen weight W:

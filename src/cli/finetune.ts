@@ -1,7 +1,9 @@
 // One run, a run over seeds, and the standard line-up, into folders: the merged model and the records of each.
+
 import { basename, join, resolve } from "node:path";
 import { Failure } from "../failure.ts";
 import { balancedTells } from "../session/balanced.ts";
+import { basisWords } from "../session/basis.ts";
 import { nameOfRun } from "../session/export_name.ts";
 import {
   type Entry,
@@ -456,7 +458,7 @@ function tradeOffTable({ sets, points, knee }: TradeOff): string {
     ...accuracies.map(percent),
   ]);
   const before = ["before", ...sets.map((set) => percent(set.before))];
-  return `${table(["open", ...sets.map(({ name, count }) => `${name} (${count} images)`)], [before, ...rows])}\n`;
+  return `${table(["open", ...sets.map(({ name, basis }) => `${name} (${basisWords(basis)})`)], [before, ...rows])}\n`;
 }
 
 type Measured = Pick<SetPart, "accuracy" | "count" | "interval">;

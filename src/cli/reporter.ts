@@ -1,5 +1,6 @@
 // What happens, told on stderr while it does.
-import type { SessionEvent } from "../session/protocol.ts";
+import { basisWords } from "../session/basis.ts";
+import type { LiveAccuracy, SessionEvent } from "../session/protocol.ts";
 import { say } from "./streams.ts";
 
 /** A remark on stderr that comes from no event. */
@@ -28,8 +29,11 @@ export function reporter(json: boolean): (event: SessionEvent) => void {
           `${r.imagesPerSecond.toFixed(1)} images/s  ${Math.round(r.secondsLeft)} s left`,
       );
     } else if (event.kind === "accuracy") {
-      const sets = event.point.sets.map((s) => `${s.name} ${(100 * s.accuracy).toFixed(1)} %`).join("  ");
-      say(`${seconds} s  epoch ${event.point.epoch}  ${sets}`);
+      const { step, epoch, sets } = event.point;
+      // Which images these are is said once: they stay the same.
+      const on = ({ basis }: LiveAccuracy) => (step === 0 && basis ? ` of ${basisWords(basis)}` : "");
+      const said = sets.map((s) => `${s.name} ${(100 * s.accuracy).toFixed(1)} %${on(s)}`).join("  ");
+      say(`${seconds} s  ${step === 0 ? "before" : `epoch ${epoch}`}  ${said}`);
     } else if (event.kind === "progress" && (event.done === event.total || now - lastLine > 5000)) {
       lastLine = now;
       say(`${seconds} s  ${event.label} ${event.done}/${event.total}`);

@@ -63,7 +63,7 @@ const data: ReportData = {
     ],
     sets: [
       {
-        name: "pets",
+        ...{ role: "target", name: "pets", on: "9 validation images", after: 0.5 },
         points: [
           [1, 0.3],
           [2, 0.5],
@@ -76,7 +76,7 @@ const data: ReportData = {
     { strength: 1, sets: [{ role: "target", name: "pets", accuracy: 0.5 }] },
   ],
   tradeOff: {
-    sets: [{ role: "target", name: "pets", count: 10, before: 0.25 }],
+    sets: [{ role: "target", name: "pets", count: 10, on: "10 validation images", before: 0.25 }],
     points: [
       { open: 0, accuracies: [0.25] },
       { open: 1, accuracies: [0.5] },
@@ -113,6 +113,8 @@ test("what a reader looks for stands in it", () => {
     "fingerprint abc",
   ])
     expect(html).toContain(words);
+  for (const words of ["pets (9 validation images)", "pets (10 validation images)", "all held-out images"])
+    expect(html).toContain(words);
   for (const words of ["1, knee", "12 images, 70.0 % sure, 50.0 % right", "0.610", "0.720"])
     expect(html).toContain(words);
   expect(html).not.toContain("Pictures whose answer changed");
@@ -131,4 +133,28 @@ test("what a reader looks for stands in it", () => {
 
 test("the JSON holds all of it", () => {
   expect(JSON.parse(reportJson(data))).toEqual({ report: 1, ...JSON.parse(JSON.stringify(data)) });
+});
+
+test("curves are lines in the colours of their sets, axes with a name and ends, and a diamond where the run came out", () => {
+  const [figure] = /<figure><figcaption>Accuracy, % <span>.*?<\/figure>/s.exec(reportHtml(data)) ?? [];
+  expect(figure?.replaceAll("><", ">\n<")).toMatchInlineSnapshot(`
+    "<figure>
+    <figcaption>Accuracy, % <span>
+    <span style="color:light-dark(#0063a8,#5cb8f5)">■</span> pets (9 validation images)</span>
+    </figcaption>
+    <svg viewBox="0 0 640 200" width="640" role="img" aria-label="Accuracy, %">
+    <path d="M44 160.0H630" stroke="var(--faint)"/>
+    <text x="38" y="164.0" text-anchor="end">30</text>
+    <text x="44.0" y="182" text-anchor="start">1</text>
+    <path d="M44 84.0H630" stroke="var(--faint)"/>
+    <text x="38" y="88.0" text-anchor="end">40</text>
+    <path d="M44 8.0H630" stroke="var(--faint)"/>
+    <text x="38" y="12.0" text-anchor="end">50</text>
+    <text x="630.0" y="182" text-anchor="end">2</text>
+    <text x="337" y="197" text-anchor="middle">step</text>
+    <polyline fill="none" stroke="light-dark(#0063a8,#5cb8f5)" stroke-width="1.6" points="44.0,160.0 630.0,8.0"/>
+    <path d="M630.0 2.0l6 6l-6 6l-6 -6z" fill="light-dark(#0063a8,#5cb8f5)" stroke="var(--ground)"/>
+    </svg>
+    </figure>"
+  `);
 });

@@ -1,6 +1,8 @@
 // A run's report: one HTML file that needs nothing beside it (no script, no font, no picture from elsewhere), and the
 // same as JSON. Every text in it came from outside and is escaped; figures are SVG drawn here.
 
+import { type ColouredRole, colourPairs, setPalette } from "../set_colours.ts";
+
 export interface ReportGate {
   layer: number;
   column: string;
@@ -75,12 +77,23 @@ export interface ReportData {
   sets: ReportSet[];
   /** Of the target after the run; rows are the true classes. Null where there are too many classes to draw. */
   confusion: { names: string[]; counts: number[][] } | null;
-  curves: { loss: [step: number, value: number][]; sets: { name: string; points: [number, number][] }[] };
+  curves: {
+    loss: [step: number, value: number][];
+    /** `on`: the images that the points stand on, in words, where that is known; `after`: on all held-out images. */
+    sets: {
+      role: string;
+      name: string;
+      on: string | null;
+      after: number | null;
+      points: [step: number, accuracy: number][];
+    }[];
+  };
   /** Accuracies between before and after (WiSE-FT), where they were measured. */
   path: { strength: number; sets: { role: string; name: string; accuracy: number }[] }[];
   /** What each number of open blocks is worth; null where it was not measured. */
   tradeOff: {
-    sets: { role: string; name: string; count: number; before: number }[];
+    /** `on`: the images, in words. */
+    sets: { role: string; name: string; count: number; on: string; before: number }[];
     points: { open: number; accuracies: number[] }[];
     /** Place of the fewest blocks that are as good as the best. */
     knee: number | null;
@@ -109,7 +122,11 @@ const escapes: Record<string, string> = {
 };
 const text = (value: string | number) => String(value).replace(/[&<>"']/g, (sign) => escapes[sign] as string);
 const percent = (share: number) => `${(100 * share).toFixed(1)}`;
-const signed = (share: number) => `${share < 0 ? "−" : "+"}${Math.abs(100 * share).toFixed(1)}`;
+/** The change between two shares as they are shown, so that a row adds up. */
+function signed(from: number, to: number): string {
+  const points = Number(percent(to)) - Number(percent(from));
+  return `${points < 0 ? "−" : "+"}${Math.abs(points).toFixed(1)}`;
+}
 
 function table(heads: string[], rows: string[][], numbersFrom: number): string {
   const cell = (tag: string) => (value: string, i: number) =>
@@ -155,7 +172,7 @@ export function reportHtml(data: ReportData, pictures: readonly ReportPicture[] 
       ["Set", "Role", "Answered by", "Images", "Before", "After", "Change", "Interval", "Balanced", "ECE"],
       data.sets.map((set) => [
         ...[set.name, set.role, set.judge, String(set.count), percent(set.before.accuracy)],
-        ...[percent(set.after.accuracy), signed(set.after.accuracy - set.before.accuracy)],
+        ...[percent(set.after.accuracy), signed(set.before.accuracy, set.after.accuracy)],
         `${percent(set.after.interval[0])} to ${percent(set.after.interval[1])}`,
         ...[percent(set.after.balanced), percent(set.after.ece)],
       ]),
@@ -202,7 +219,7 @@ ${sections.filter(Boolean).join("\n")}
 `;
 }
 
-const style = `:root{color-scheme:light dark;--ink:light-dark(#1b2029,#dde1e9);--dim:light-dark(#5b6472,#98a1b2);--line:light-dark(#d9dee6,#2b313b);--ground:light-dark(#fff,#191d23);--faint:light-dark(#eceff3,#2b313b);--blue:light-dark(#3b5ac4,#92a9ef)}
+const style = `:root{color-scheme:light dark;--ink:light-dark(#1b2029,#dde1e9);--dim:light-dark(#5b6472,#98a1b2);--line:light-dark(#d9dee6,#2b313b);--ground:light-dark(#fff,#191d23);--faint:light-dark(#eceff3,#2b313b);--blue:light-dark(#3b5ac4,#92a9ef);--wrong:light-dark(#c04a00,#ff9450)}
 body{margin:0;background:var(--ground);color:var(--ink);font:14px/1.5 system-ui,sans-serif;font-variant-numeric:tabular-nums}
 main{max-width:960px;margin:0 auto;padding:32px 20px 64px}h1{font-size:24px;margin:0 0 16px}h2{font-size:17px;margin:36px 0 10px}h3{font-size:14px;margin:20px 0 6px}
 small,.dim,dt,th{color:var(--dim);font-weight:400}dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 20px;margin:0}dd{margin:0}
@@ -226,7 +243,7 @@ function pathTable({ path }: ReportData): string {
 
 function classTable({ name, role, perClass }: ReportSet): string {
   const rows = perClass.map((one) => [
-    ...[one.name, String(one.count), percent(one.before), percent(one.after), signed(one.after - one.before)],
+    ...[one.name, String(one.count), percent(one.before), percent(one.after), signed(one.before, one.after)],
   ]);
   return `<h3>Class by class: ${text(name)} <small>${text(role)}</small></h3>${table(["Class", "Images", "Before", "After", "Change"], rows, 1)}`;
 }
@@ -254,18 +271,18 @@ function heatmap(gates: readonly ReportGate[]): string {
 }
 
 function tradeOff({ sets, points, knee }: NonNullable<ReportData["tradeOff"]>): string {
-  const heads = ["Open", ...sets.map(({ name, count }) => `${name} (${count} images)`)];
+  const heads = ["Open", ...sets.map(({ name, on }) => `${name} (${on})`)];
   const rows = points.map(({ open, accuracies }, i) => [
     i === knee ? `${open}, knee` : String(open),
     ...accuracies.map(percent),
   ]);
-  const lines = sets.map(({ name }, i) => ({
-    name,
+  const lines = sets.map(({ name, role }, i) => ({
+    ...{ name, role },
     points: points.map(({ open, accuracies }): [number, number] => [open, 100 * (accuracies[i] ?? 0)]),
   }));
   const said =
     "<p>Blocks closed from the lowest score upwards. The target is measured on its validation images; the knee is the fewest blocks within one standard error of its best.</p>";
-  return `${said}${chart("Accuracy, %, by open blocks", lines, "open")}${table(heads, [["before", ...sets.map(({ before }) => percent(before))], ...rows], 1)}`;
+  return `${said}${chart("Accuracy, %, by open blocks", lines, "open blocks")}${table(heads, [["before", ...sets.map(({ before }) => percent(before))], ...rows], 1)}`;
 }
 
 /** Share of right answers against how sure they were, before and after; a point's size tells how many images. */
@@ -300,33 +317,83 @@ function detection(sets: readonly ReportSet[]): string {
   return `<h2>Does it notice what is strange?</h2><p>AUROC of telling a set's images from the target's by the largest softmax probability and by the energy of the logits: 0.5 is a coin, 1 is always right.</p>${table(heads, rows, 1)}`;
 }
 
-const lineColours = ["#3b5ac4", "#c04a00", "#00785a", "#a33b80", "#8a6a00", "#0e7c9c"];
+interface ChartLine {
+  name: string;
+  /** Of an image set: it has the colour that it has in the studio. */
+  role?: string;
+  points: [along: number, value: number][];
+  /** A point of its own, drawn as a diamond. */
+  mark?: [number, number] | null;
+}
 
-function chart(title: string, lines: { name: string; points: [number, number][] }[], along = "step"): string {
-  const all = lines.flatMap(({ points }) => points);
+function chart(title: string, lines: readonly ChartLine[], along = "step"): string {
+  const all = lines.flatMap(({ points, mark }) => [...points, ...(mark ? [mark] : [])]);
   if (all.length < 2) return "";
-  const [width, height, left, bottom] = [640, 180, 44, 20];
+  const [width, height, left, bottom] = [640, 200, 44, 34];
   const xs = all.map(([step]) => step);
   const ys = all.map(([, value]) => value);
   const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const at = ([step, value]: [number, number]) =>
-    `${(left + ((step - x0) / (x1 - x0 || 1)) * (width - left - 6)).toFixed(1)},${(6 + ((y1 - value) / (y1 - y0 || 1)) * (height - bottom - 12)).toFixed(1)}`;
+  const x = (step: number) => left + ((step - x0) / (x1 - x0 || 1)) * (width - left - 10);
+  const y = (value: number) => 8 + ((y1 - value) / (y1 - y0 || 1)) * (height - bottom - 14);
+  const colours = lineColours(lines);
+  const at = ([step, value]: [number, number]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`;
   const drawn = lines.map(
     ({ points }, i) =>
-      `<polyline fill="none" stroke="${lineColours[i % lineColours.length]}" stroke-width="1.6" points="${points.map(at).join(" ")}"/>`,
+      `<polyline fill="none" stroke="${colours[i]}" stroke-width="1.6" points="${points.map(at).join(" ")}"/>`,
   );
+  const marks = lines.map(({ mark }, i) =>
+    mark
+      ? `<path d="M${x(mark[0]).toFixed(1)} ${(y(mark[1]) - 6).toFixed(1)}l6 6l-6 6l-6 -6z" fill="${colours[i]}" stroke="var(--ground)"/>`
+      : "",
+  );
+  const number = (value: number) => String(Number(value.toPrecision(3)));
+  const ticks = [0, 0.5, 1].map((share) => {
+    const value = y0 + share * (y1 - y0);
+    // Steps and blocks are whole: where none lies in the middle there is no number.
+    const step = Math.round(x0 + share * (x1 - x0));
+    const named = share !== 0.5 || (step > x0 && step < x1);
+    const anchor = share === 0 ? "start" : share === 1 ? "end" : "middle";
+    return (
+      `<path d="M${left} ${y(value).toFixed(1)}H${width - 10}" stroke="var(--faint)"/>` +
+      `<text x="${left - 6}" y="${(y(value) + 4).toFixed(1)}" text-anchor="end">${number(value)}</text>` +
+      (named
+        ? `<text x="${x(step).toFixed(1)}" y="${height - 18}" text-anchor="${anchor}">${step}</text>`
+        : "")
+    );
+  });
+  const axis = `<text x="${(left + width - 10) / 2}" y="${height - 3}" text-anchor="middle">${text(along)}</text>`;
   const legend = lines.map(
-    ({ name }, i) => `<span style="color:${lineColours[i % lineColours.length]}">■</span> ${text(name)}`,
+    ({ name }, i) => `<span><span style="color:${colours[i]}">■</span> ${text(name)}</span>`,
   );
-  return `<figure><figcaption>${text(title)} ${legend.join(" ")}</figcaption><svg viewBox="0 0 ${width} ${height}" width="${width}" role="img" aria-label="${text(title)}"><text x="0" y="14">${y1.toPrecision(3)}</text><text x="0" y="${height - bottom}">${y0.toPrecision(3)}</text><text x="${left}" y="${height - 4}">${along} ${x0}</text><text x="${width - 6}" y="${height - 4}" text-anchor="end">${along} ${x1}</text>${drawn.join("")}</svg></figure>`;
+  return `<figure><figcaption>${text(title)} ${legend.join(" ")}</figcaption><svg viewBox="0 0 ${width} ${height}" width="${width}" role="img" aria-label="${text(title)}">${ticks.join("")}${axis}${drawn.join("")}${marks.join("")}</svg></figure>`;
 }
 
+/** Colours of lines: those that their sets have everywhere, light or dark as the page is. */
+function lineColours(lines: readonly ChartLine[]): string[] {
+  const roles = lines.map(({ role }) => role);
+  const known = roles.filter((role): role is ColouredRole => role !== undefined && role in setPalette);
+  if (known.length < lines.length)
+    return lines.map((_, i) => neutralColours[i % neutralColours.length] as string);
+  return colourPairs(known).map(({ light, dark }) => `light-dark(${light},${dark})`);
+}
+
+const neutralColours = ["var(--ink)", "var(--blue)"];
+
 function curves({ curves: { loss, sets } }: ReportData): string {
-  const accuracies = sets.map(({ name, points }) => ({
-    name,
+  const last = Math.max(
+    0,
+    ...loss.map(([step]) => step),
+    ...sets.flatMap(({ points }) => points.map(([step]) => step)),
+  );
+  const accuracies = sets.map(({ role, name, on, after, points }) => ({
+    name: on ? `${name} (${on})` : name,
+    role,
     points: points.map(([step, share]): [number, number] => [step, 100 * share]),
+    mark: after === null ? null : ([last, 100 * after] as [number, number]),
   }));
-  return chart("Loss", [{ name: "on training images", points: loss }]) + chart("Accuracy, %", accuracies);
+  const said =
+    "<p>◆ is what came out in the end, on all held-out images; the lines stand on those that are named.</p>";
+  return `${chart("Loss", [{ name: "on training images", points: loss }])}${chart("Accuracy, %", accuracies)}${sets.some(({ after }) => after !== null) ? said : ""}`;
 }
 
 function confusion({ names, counts }: NonNullable<ReportData["confusion"]>): string {
@@ -334,13 +401,14 @@ function confusion({ names, counts }: NonNullable<ReportData["confusion"]>): str
   const rows = counts.map(
     (row, i) =>
       `<tr><th>${text(names[i] ?? "")}</th>${row
-        .map((count) => {
-          const share = Math.round((60 * count) / max);
-          return `<td class="n" style="background:color-mix(in srgb,var(--blue) ${share}%,transparent)">${count || ""}</td>`;
+        .map((count, j) => {
+          const share = count && Math.round(12 + (48 * count) / max);
+          const hue = i === j ? "--blue" : "--wrong";
+          return `<td class="n" style="background:color-mix(in srgb,var(${hue}) ${share}%,transparent)">${count || ""}</td>`;
         })
         .join("")}</tr>`,
   );
-  return `<p>Rows are the true classes, columns the answers, of the target's held-out images.</p><div class="wide"><table><thead><tr><th></th>${names.map((name) => `<th class="n">${text(name)}</th>`).join("")}</tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
+  return `<p>Rows are the true classes, columns the answers, of the target's held-out images; right ones are blue, wrong ones orange.</p><div class="wide"><table><thead><tr><th></th>${names.map((name) => `<th class="n">${text(name)}</th>`).join("")}</tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
 }
 
 function gallery(pictures: readonly ReportPicture[]): string {

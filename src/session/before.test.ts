@@ -2,7 +2,7 @@
 // which everything had been measured first, to the last bit.
 import { beforeAll, expect, test } from "vitest";
 import { createNodeSession } from "./node.ts";
-import type { RunResult, SavedRun, Session, SessionEvent, SourceFile } from "./protocol.ts";
+import type { Basis, RunResult, SavedRun, Session, SessionEvent, SourceFile } from "./protocol.ts";
 import { defaultRecipe, type Recipe } from "./recipe.ts";
 import { fixture, once, pictures } from "./testing.ts";
 
@@ -28,12 +28,14 @@ async function loaded(): Promise<Session> {
 }
 
 const untimed = (result: RunResult) => ({ ...result, seconds: 0 });
-/** What is drawn of a run, but for how fast it went. */
-const drawnOf = (events: readonly SessionEvent[]) =>
-  events.flatMap((event): unknown[] => {
-    if (event.kind === "step") return [{ ...event.report, imagesPerSecond: 0, secondsLeft: 0 }];
-    return event.kind === "gates" || event.kind === "accuracy" ? [event] : [];
-  });
+/** What is drawn of a run, but for how fast it went, each kind for itself: what is known from a run before is told sooner. */
+const drawnOf = (events: readonly SessionEvent[]) => ({
+  steps: events.flatMap((event) =>
+    event.kind === "step" ? [{ ...event.report, imagesPerSecond: 0, secondsLeft: 0 }] : [],
+  ),
+  frames: events.flatMap((event) => (event.kind === "gates" ? [event.frame] : [])),
+  points: events.flatMap((event) => (event.kind === "accuracy" ? [event.point] : [])),
+});
 /** Trains, and gives what was told meanwhile too. */
 async function told(session: Session, ...as: Parameters<Session["train"]>) {
   const events: SessionEvent[] = [];
@@ -85,28 +87,48 @@ test("every accuracy says of how many images it is, and of which", async () => {
   const session = await loaded();
   const { events, result } = await told(session, recipe);
   const befores = events.flatMap((event) => (event.kind === "before" ? [event.evaluation.sets] : []));
-  const basis = (sets: readonly { role: string; count: number; basis: string }[] = []) =>
-    sets.map(({ role, count, basis }) => [role, count, basis]);
+  const basis = (sets: readonly { role: string; basis?: Basis | undefined }[] = []) =>
+    sets.map(({ role, basis }) => [role, basis]);
   const live = [
-    ["target", 6, "validation"],
-    ["ood", 64, "sample"],
-    ["retention", 10, "all"],
+    ["target", { images: "validation", count: 6, of: 6 }],
+    ["ood", { images: "sample", count: 64, of: 80 }],
+    ["retention", { images: "all", count: 10, of: 10 }],
   ];
-  expect(befores.map(basis)).toEqual([live.slice(0, 1), live]);
+  expect(befores.map((sets) => basis(sets))).toEqual([live.slice(0, 1), live]);
   const points = events.flatMap((event) => (event.kind === "accuracy" ? [event.point] : []));
-  expect(points).toHaveLength(3);
+  expect(points.map(({ epoch, step }) => [epoch, step > 0])).toEqual([
+    [0, false],
+    [0, true],
+    [1, true],
+    [2, true],
+  ]);
   for (const { sets } of points) {
-    expect(sets.map(({ role, count, basis }) => [role, count, basis])).toEqual(live);
-    // On the very same images.
+    expect(basis(sets)).toEqual(live);
+    // On the very same images, and what was put right less what was broken is the whole change.
     expect(sets.map(({ before }) => before)).toEqual(befores[1]?.map(({ accuracy }) => accuracy));
+    for (const { accuracy, before, basis, pairs } of sets)
+      expect((accuracy - before) * (basis?.count ?? 0)).toBeCloseTo(
+        (pairs?.fixed ?? 0) - (pairs?.broken ?? 0),
+        9,
+      );
   }
   for (const { sets } of [result.before, result.after])
     expect(basis(sets)).toEqual([
-      ["target", 16, "all"],
-      ["ood", 80, "all"],
-      ["retention", 10, "all"],
+      ["target", { images: "all", count: 16, of: 16 }],
+      ["ood", { images: "all", count: 80, of: 80 }],
+      ["retention", { images: "all", count: 10, of: 10 }],
     ]);
-  expect((await session.evaluate(result.after.sets[0]?.id ?? "", "linear", recipe)).basis).toBe("all");
+  const alone = await session.evaluate(result.after.sets[0]?.id ?? "", "linear", recipe);
+  expect(alone.basis).toEqual({ images: "all", count: 16, of: 16 });
+});
+
+test("a target without validation images is asked on its held-out ones", async () => {
+  const session = await loaded();
+  await session.loadData("target", "pets", await pictures("pets", classes, { train: 6, test: 40 }), 0);
+  const { events, result } = await told(session, { ...recipe, epochs: 1 });
+  const points = events.flatMap((event) => (event.kind === "accuracy" ? [event.point] : []));
+  expect(points.map(({ sets }) => sets[0]?.basis?.images)).toEqual(["sample", "sample"]);
+  expect(result.complete).toBe(true);
 });
 
 test("a run that is saved before anything but the target was measured is completed where it is gone on with", async () => {
@@ -133,7 +155,9 @@ test("a run that is saved before anything but the target was measured is complet
   });
   expect(plain(result.before)).toEqual(plain(expected.before));
   expect(plain(result.after)).toEqual(plain(expected.after));
-  expect(events.filter(({ kind }) => kind === "accuracy")).toHaveLength(3);
+  // That of before training among them, which the first part had not come to.
+  const steps = events.flatMap((event) => (event.kind === "accuracy" ? [event.point.step] : []));
+  expect(steps).toEqual([0, 3, 6, 9]);
   // What was saved whole, as runs once were, is believed and not measured again.
   const whole = { ...saved, before: expected.before, sample: undefined };
   const third = await told(later, recipe, whole as never);

@@ -77,12 +77,35 @@ describe("a run from probe to export", () => {
     for (const { loss } of steps) expect(Number.isFinite(loss)).toBe(true);
     const points = events.flatMap((event) => (event.kind === "accuracy" ? [event.point] : []));
     expect(points.map(({ step, epoch }) => [step, epoch])).toEqual([
+      [0, 0],
       [3, 0],
       [6, 1],
     ]);
     expect(points[0]?.sets.map(({ name }) => name)).toEqual(["pets", "sketches", "known"]);
     const statuses = events.flatMap((event) => (event.kind === "status" ? [event.status] : []));
     expect(statuses).toEqual(["training", "evaluating", "idle"]);
+  });
+
+  test("live accuracies stand on the same images from before to the end, and say on which", () => {
+    const points = events.flatMap((event) => (event.kind === "accuracy" ? [event.point.sets] : []));
+    const first = points[0]!;
+    expect(first.map(({ basis }) => basis)).toEqual([
+      { images: "validation", count: 6, of: 6 },
+      { images: "all", count: 4, of: 4 },
+      { images: "all", count: 6, of: 6 },
+    ]);
+    for (const sets of points)
+      sets.forEach(({ accuracy, before, basis, pairs }, i) => {
+        expect([before, basis]).toEqual([first[i]!.accuracy, first[i]!.basis]);
+        // What was put right less what was broken is the whole change.
+        const { fixed, broken } = pairs!;
+        expect((accuracy - before) * basis!.count).toBeCloseTo(fixed - broken, 9);
+      });
+    // Where all held-out images are asked it is the very number that stands in the results.
+    for (const role of ["ood", "retention"] as const) {
+      const at = first.findIndex((set) => set.role === role);
+      expect(first[at]!.accuracy).toBe(setOf(result.before, role).accuracy);
+    }
   });
 
   test("gives a gate for each block, and what was measured on which images", () => {

@@ -132,13 +132,16 @@ export async function answerTwice(
 /** Which images a question asks of: all held-out ones, or which part of them. */
 export function basisOf(network: Network, { set, chosen, bank }: Question): Basis {
   const all = questionOf(network, set);
-  const whole = (bank?.chosen.indices.length ?? 0) === (all.bank?.chosen.indices.length ?? 0);
-  const { indices } = all.chosen;
-  if (whole && indices.length === chosen.indices.length && indices.every((at, i) => at === chosen.indices[i]))
-    return "all";
-  const validation =
-    set.role === "target" && chosen.indices.every((at) => set.images.items[at]?.split === "val");
-  return validation ? "validation" : "sample";
+  const { indices } = chosen;
+  const count = indices.length;
+  const sameVoters = (bank?.chosen.indices.length ?? 0) === (all.bank?.chosen.indices.length ?? 0);
+  const held = all.chosen.indices;
+  if (sameVoters && count === held.length && indices.every((at, i) => at === held[i]))
+    return { images: "all", count, of: count };
+  const validation = set.role === "target" && indices.every((at) => set.images.items[at]?.split === "val");
+  return validation
+    ? { images: "validation", count, of: ofSplit(set, "val").indices.length }
+    : { images: "sample", count, of: held.length };
 }
 
 function scored(network: Network, question: Question, answers: Answers): SetAccuracy {

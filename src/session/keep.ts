@@ -9,13 +9,13 @@ import { Failure } from "../failure.ts";
 import { filesOf, type Pack, type Packer, packerOf, packSchema, TABLE_FORMAT } from "./pack.ts";
 import type { AccuracyPoint, GateFrame, GateInfo, SavedRun, SourceFile, StepReport } from "./protocol.ts";
 import { type RunDetails, type RunRecord, runDetailsSchema, runRecordSchema } from "./run_record.ts";
-import { basisSchema, frameSchema, gateSchema, savedRunSchema } from "./saved_run.ts";
+import { basisSchema, frameSchema, gateSchema, pairsSchema, savedRunSchema } from "./saved_run.ts";
 
 const count = z.int().min(0);
 const livePoint = z.looseObject({
   id: z.string(),
-  count: count.default(0),
-  basis: basisSchema.default("sample"),
+  basis: basisSchema.optional(),
+  pairs: pairsSchema.optional(),
 });
 /** What the page draws of a run beside what the engine knows of it. */
 export const historySchema = z.object({

@@ -1,21 +1,24 @@
 // What is measured of a run while it is under way: the target's validation images, those of them that a probe looks at,
 // and a bounded part of every other set, by the frozen network ("before") and at the end of each epoch.
+import { changeOf } from "../evaluation/change.ts";
 import { Failure } from "../failure.ts";
 import type { HeadArrays, Trainer } from "../training/types.ts";
+import { sameImages } from "./basis.ts";
 import { probedOf } from "./heads.ts";
 import { cancelled } from "./job.ts";
-import { answer, type Network, type Question, questionOf } from "./judges.ts";
-import type { AccuracyPoint, SetAccuracy } from "./protocol.ts";
+import { answer, basisOf, type Network, type Question, questionOf } from "./judges.ts";
+import type { AccuracyPoint, LiveAccuracy, SetAccuracy } from "./protocol.ts";
 import type { LoadedSet } from "./sets.ts";
 
 /** Most images of an OOD or retention set that are looked at after each epoch, and that vote; the end looks at all. */
 const LIVE = { measured: 64, bank: 256 };
 
-/** What is asked of each set while a run is under way. */
+/** What is asked of each set while a run is under way. A target without validation images is asked as the others are. */
 export function liveQuestions(network: Network, sets: readonly LoadedSet[]): Question[] {
   return sets.map((set) => {
     const some = questionOf(network, set, LIVE);
-    return set.role === "target" ? { ...some, chosen: probedOf(set, "val") } : some;
+    const validation = set.role === "target" ? probedOf(set, "val") : null;
+    return validation && validation.indices.length > 0 ? { ...some, chosen: validation } : some;
   });
 }
 
@@ -41,6 +44,33 @@ export async function sampleBefore(
   return sets;
 }
 
+/** What a saved run has of these questions; null where it does not answer every one, of the same images. */
+export function savedSample(
+  network: Network,
+  questions: readonly Question[],
+  saved: readonly SetAccuracy[],
+): SetAccuracy[] | null {
+  const answers = questions.flatMap((question) => {
+    const found = saved.find(({ id }) => id === question.set.id);
+    return found && sameImages(found.basis, basisOf(network, question)) ? [found] : [];
+  });
+  return answers.length === questions.length ? answers : null;
+}
+
+/** The first point of the live curves: before training. */
+export const startPoint = (before: readonly SetAccuracy[]): AccuracyPoint => ({
+  step: 0,
+  epoch: 0,
+  sets: before.map((set) => compared(set, set)),
+});
+
+/** What of a set stands on the live curves. */
+function compared(was: SetAccuracy, { accuracy, predictions, labels }: SetAccuracy): LiveAccuracy {
+  const { id, role, name, basis } = was;
+  const { fixed, broken } = changeOf(was.predictions, predictions, labels);
+  return { id, role, name, accuracy, before: was.accuracy, basis, pairs: { fixed, broken } };
+}
+
 /** A point of the live curves; null where a stop comes first, after which everything is measured anyway. */
 export async function liveAccuracy(
   network: Network,
@@ -55,11 +85,10 @@ export async function liveAccuracy(
   try {
     return await unlessStopped(stopping, async (tick) => {
       const standing = { effective, head, banks: new Map() };
-      const sets: AccuracyPoint["sets"] = [];
+      const sets: LiveAccuracy[] = [];
       for (const question of questions) {
-        const { id, role, name, accuracy, count, basis } = await answer(network, question, standing, tick);
-        const was = before.find((set) => set.id === id)?.accuracy ?? 0;
-        sets.push({ id, role, name, accuracy, before: was, count, basis });
+        const now = await answer(network, question, standing, tick);
+        sets.push(compared(before.find(({ id }) => id === now.id) as SetAccuracy, now));
       }
       return { ...at, sets };
     });

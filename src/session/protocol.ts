@@ -115,16 +115,22 @@ export type GateInfo = Gate;
 export type GateFrame = TrainingFrame;
 export type StepReport = TrainingReport;
 
-/** Which images of a set an accuracy stands on: all held-out ones, an evenly spread part of them, or the target's
- *  validation images. Two accuracies compare where basis and count are the same. */
-export type Basis = "all" | "sample" | "validation";
+/** Which images of a set a number stands on. Two accuracies compare where all of it is the same. */
+export interface Basis {
+  /** all: the held-out ones · sample: an evenly spread part of them, or all where fewer vote than there are (k-NN) ·
+   *  validation: the target's validation images */
+  images: "all" | "sample" | "validation";
+  /** How many were asked. */
+  count: number;
+  /** How many of the kind there are: held-out images, or validation images. */
+  of: number;
+}
 
 /** Accuracy of one set on its held-out images. `predictions` and `labels` are in the set's order and index `names`. */
 export interface SetAccuracy extends Score {
   id: string;
   role: SetRole;
   name: string;
-  /** Of which images; `count` says how many. */
   basis: Basis;
   /** What answered: for target and OOD the recipe's head; for retention the model's own classifier, or where it has
    *  none its text tower, or else (and always under a k-NN head) k-NN. */
@@ -171,21 +177,28 @@ export interface Evaluation {
   strength: number;
 }
 
-/** A point of the live curves. The target is measured on its validation images while training, OOD and retention on at
- *  most 64 images a set, k-NN with at most 256 that vote. */
+/** A set on the live curves. */
+export interface LiveAccuracy {
+  id: string;
+  role: SetRole;
+  name: string;
+  accuracy: number;
+  /** Accuracy on the very same images before training, so that the two compare. */
+  before: number;
+  /** The same images from the first point of a run to its last; absent in runs that were kept by older versions. */
+  basis?: Basis | undefined;
+  /** Images whose answer was put right, and whose was broken, since before; absent where only their number is known. */
+  pairs?: { fixed: number; broken: number } | undefined;
+}
+
+/**
+ * A point of the live curves; that of step 0 is from before training. The target is asked on its validation images, OOD
+ * and retention on at most 64 images a set, k-NN with at most 256 that vote.
+ */
 export interface AccuracyPoint {
   step: number;
   epoch: number;
-  /** `before` is the accuracy on the very same `count` images before training, so that the two compare. */
-  sets: {
-    id: string;
-    role: SetRole;
-    name: string;
-    accuracy: number;
-    before: number;
-    count: number;
-    basis: Basis;
-  }[];
+  sets: LiveAccuracy[];
 }
 
 export interface MemoryEstimate {
@@ -224,9 +237,9 @@ export interface TradeOffPoint {
 
 /** What each number of open blocks is worth, closed from the lowest score upwards, at full strength. */
 export interface TradeOff {
-  /** `count` images are measured at each point, of the target validation images; `before` is the accuracy on the very
-   *  same images before training. */
-  sets: { id: string; role: SetRole; name: string; count: number; before: number }[];
+  /** `count` images are measured at each point, of the target validation images where there are some; `before` is the
+   *  accuracy on the very same images before training. */
+  sets: { id: string; role: SetRole; name: string; count: number; basis: Basis; before: number }[];
   /** Fewest blocks first. */
   points: TradeOffPoint[];
   /** Place of the point with the fewest blocks within one standard error of the best target accuracy (evaluation/knee.ts);

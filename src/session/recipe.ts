@@ -8,7 +8,7 @@ import { templateProblem } from "../text/prompts.ts";
 import { classWeightings } from "../training/class_weights.ts";
 
 export { poolingWords } from "../checkpoint/pooling.ts";
-export { promptSets, readTemplates, templateProblem } from "../text/prompts.ts";
+export { promptSets, readTemplates } from "../text/prompts.ts";
 
 /** What answers for the target: where the classifier comes from. */
 export const heads = ["linear", "own", "zero-shot", "knn"] as const;

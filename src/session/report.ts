@@ -7,11 +7,13 @@ import {
   reportHtml,
   reportJson,
 } from "../export/report.ts";
+import { basisWords } from "./basis.ts";
 import type {
   AccuracyPoint,
   DataReport,
   Detection,
   DeviceReport,
+  LiveAccuracy,
   ModelReport,
   PathPoint,
   RunResult,
@@ -79,8 +81,8 @@ function dataOf({
     balanced,
     ...calibration,
   });
-  const ids = new Map<string, string>();
-  for (const point of points) for (const set of point.sets) ids.set(set.id, set.name);
+  const ids = new Map<string, LiveAccuracy>();
+  for (const point of points) for (const set of point.sets) ids.set(set.id, set);
   const some = thinEvenly(points, 200);
   return {
     selora: version,
@@ -145,8 +147,11 @@ function dataOf({
       loss: thinEvenly(steps, 300).flatMap(({ step, loss }): [number, number][] =>
         Number.isFinite(loss) ? [[step, loss]] : [],
       ),
-      sets: [...ids].map(([id, setName]) => ({
+      sets: [...ids].map(([id, { role, name: setName, basis }]) => ({
+        role,
         name: setName,
+        on: basis ? basisWords(basis) : null,
+        after: result.after.sets.find((set) => set.id === id)?.accuracy ?? null,
         points: some.flatMap(({ step, sets }): [number, number][] => {
           const set = sets.find((one) => one.id === id);
           return set ? [[step, set.accuracy]] : [];
@@ -155,7 +160,7 @@ function dataOf({
     },
     path: [...path],
     tradeOff: tradeOff && {
-      sets: tradeOff.sets.map(({ id: _, ...set }) => set),
+      sets: tradeOff.sets.map(({ id: _, basis, ...set }) => ({ ...set, on: basisWords(basis) })),
       points: tradeOff.points.map(({ open, accuracies }) => ({
         open: open.reduce((sum, flag) => sum + flag, 0),
         accuracies,

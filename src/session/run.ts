@@ -22,6 +22,7 @@ import { cancelled, type Job } from "./job.ts";
 import {
   answer,
   answerTwice,
+  basisOf,
   batchFor,
   judgeOf,
   type Network,
@@ -31,7 +32,7 @@ import {
   type Standing,
   strangers,
 } from "./judges.ts";
-import { liveAccuracy, liveQuestions, sampleBefore, unlessStopped } from "./live.ts";
+import { liveAccuracy, liveQuestions, sampleBefore, savedSample, startPoint, unlessStopped } from "./live.ts";
 import type { Detection, Evaluation, PathPoint, RunResult, SavedRun, SetAccuracy } from "./protocol.ts";
 import type { Recipe } from "./recipe.ts";
 import { rejoin } from "./saved_run.ts";
@@ -134,18 +135,18 @@ export async function trainRun(input: RunInput): Promise<Run> {
 
   const from = input.from ? rejoinRun(input.from, input.fingerprint, network, sets, input.kept) : null;
   const snapshot = from ? await readSnapshot(from.snapshot) : null;
+  const live = liveQuestions(network, sets);
   const start: Start =
     from && snapshot
       ? {
           head: snapshot.probe,
           validation: from.validation,
-          sample: from.sample?.sets ?? null,
+          sample: savedSample(network, live, from.sample?.sets ?? []),
           before: from.before?.sets ?? null,
         }
       : await startOf(input, network);
   const { head, validation } = start;
   const unchanged = (sets: SetAccuracy[]) => ({ sets, open: new Uint8Array(0), strength: 0 });
-  const live = liveQuestions(network, sets);
   // A probe has seen the target's validation images; what it says of them waits for nothing.
   const sampling = job.progress("evaluate", "Measuring before, on a sample");
   const seen = !from && validation !== null ? live.filter(isTarget) : [];
@@ -154,16 +155,27 @@ export async function trainRun(input: RunInput): Promise<Run> {
 
   const probed = probedPart(network);
   const stopping = () => control.stopping;
+  // One that is gone on with has told of it, if it knew.
+  const begins = !from || (from.sample === null && from.before === null);
+  const tellStart = (sets: readonly SetAccuracy[]) => {
+    if (begins) job.emit({ kind: "accuracy", point: startPoint(sets) });
+  };
   /** Between two steps, once the first have been made; gives nothing where a stop comes first. */
   const sampled = async () => {
     if (start.sample) return start.sample;
-    start.sample = await unlessStopped(stopping, (orStop) =>
-      sampleBefore(network, live, head, (done, total) => {
+    const unseen = live.filter((question) => !seen.includes(question));
+    const asked = await unlessStopped(stopping, (orStop) =>
+      sampleBefore(network, unseen, head, (done, total) => {
         orStop();
         sampling(done, total);
       }),
     );
-    if (start.sample) job.emit({ kind: "before", evaluation: unchanged(start.sample) });
+    if (asked) {
+      const known = [...first, ...asked];
+      start.sample = live.map(({ set }) => known.find(({ id }) => id === set.id) as SetAccuracy);
+      job.emit({ kind: "before", evaluation: unchanged(start.sample) });
+      tellStart(start.sample);
+    }
     return start.sample;
   };
   let moves = false;
@@ -217,6 +229,7 @@ export async function trainRun(input: RunInput): Promise<Run> {
     // A stop that came while nothing was counting ends the run here; later ones keep what was learned.
     if (job.signal.aborted) throw cancelled("The run");
     job.emit({ kind: "started", recipe, gates: [...trainer.adaptation.gates], steps: trainer.steps });
+    if (start.sample) tellStart(start.sample);
     control.start(() => save(null));
     const { complete, failure } = await trainUntilItEnds(trainer);
     if (!complete && !failure) await control.stopped();
@@ -481,7 +494,7 @@ export async function measureTarget(weights: VitWeights, { network }: Run, job: 
     id: set.id,
     role: "target",
     name: set.name,
-    basis: "all",
+    basis: basisOf(read, question),
     judge,
     parts: [],
     change: null,

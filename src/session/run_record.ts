@@ -14,7 +14,7 @@ import type {
   StepReport,
 } from "./protocol.ts";
 import { heads, recipeSchema } from "./recipe.ts";
-import { basisSchema, gateSchema } from "./saved_run.ts";
+import { basisSchema, gateSchema, pairsSchema } from "./saved_run.ts";
 
 const role = z.enum(["target", "ood", "retention"]);
 const count = z.int().min(0);
@@ -28,6 +28,8 @@ export const runRecordSchema = z.object({
   id: z.string().min(1).max(100),
   name: z.string().min(1).max(200),
   tags: z.array(z.string().min(1).max(40)).max(20),
+  /** What the person wrote beside it; absent where they wrote nothing. */
+  note: z.string().max(2000).optional(),
   /** Place in the palette of runs. */
   colour: count.max(1000),
   /** When it ended, in ms since 1970. */
@@ -53,6 +55,11 @@ export const runRecordSchema = z.object({
       after: share,
       /** 95 % interval of `after`. */
       interval: z.tuple([share, share]),
+      /** Balanced accuracies, and answers put right and broken; absent in runs that older versions kept. */
+      balanced: z.object({ before: share, after: share }).optional(),
+      pairs: pairsSchema.optional(),
+      /** How often a picture counts, under that many corruptions. */
+      repeated: count.optional(),
     }),
   ),
 });
@@ -85,13 +92,9 @@ export const runDetailsSchema = z.object({
         epoch: count,
         sets: z.array(
           z.object({
-            id: z.string(),
-            role,
-            name,
-            accuracy: share,
-            before: share,
-            count: count.default(0),
-            basis: basisSchema.default("sample"),
+            ...{ id: z.string(), role, name, accuracy: share, before: share },
+            basis: basisSchema.optional(),
+            pairs: pairsSchema.optional(),
           }),
         ),
       }),
@@ -162,15 +165,21 @@ export function recordOf({ model, device, data, result, ...known }: RunSource): 
     seconds: result.seconds,
     open: result.final.open.reduce((sum, one) => sum + one, 0),
     gates: result.gates.length,
-    scores: result.after.sets.map((set) => ({
-      role: set.role,
-      name: cut(set.name),
-      judge: set.judge,
-      count: set.count,
-      before: result.before.sets.find(({ id }) => id === set.id)?.accuracy ?? 0,
-      after: set.accuracy,
-      interval: set.interval,
-    })),
+    scores: result.after.sets.map((set) => {
+      const was = result.before.sets.find(({ id }) => id === set.id);
+      return {
+        role: set.role,
+        name: cut(set.name),
+        judge: set.judge,
+        count: set.count,
+        before: was?.accuracy ?? 0,
+        after: set.accuracy,
+        interval: set.interval,
+        ...(was && { balanced: { before: was.balanced, after: set.balanced } }),
+        ...(set.change && { pairs: { fixed: set.change.fixed, broken: set.change.broken } }),
+        ...(set.parts.length > 0 && { repeated: set.parts.length }),
+      };
+    }),
   };
 }
 

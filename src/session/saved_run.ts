@@ -12,14 +12,15 @@ const share = z.number().min(0).max(1);
 const answers = z.instanceof(Int32Array);
 const flags = z.instanceof(Uint8Array);
 const values = z.instanceof(Float32Array);
-export const basisSchema = z.enum(["all", "sample", "validation"]);
+export const pairsSchema = z.object({ fixed: count, broken: count });
+export const basisSchema = z.object({ images: z.enum(["all", "sample", "validation"]), count, of: count });
 
 // Loose: what evaluation adds to a set's numbers comes back with them.
-const setAccuracySchema = z.looseObject({
+const measuredSchema = z.looseObject({
   id: z.string(),
   role,
   name: z.string(),
-  basis: basisSchema.default("all"),
+  basis: basisSchema.optional(),
   judge: z.enum(heads),
   count,
   correct: count,
@@ -46,6 +47,11 @@ const setAccuracySchema = z.looseObject({
   labels: answers,
   names: z.array(z.string()),
 });
+/** Before it was said what was measured it was all held-out images. */
+const setAccuracySchema = measuredSchema.transform((set) => ({
+  ...set,
+  basis: set.basis ?? { images: "all", count: set.count, of: set.count },
+}));
 export const evaluationSchema = z.looseObject({
   sets: z.array(setAccuracySchema),
   open: flags,
@@ -141,7 +147,7 @@ export function rejoin(
   }
   const now = (accuracy: SetAccuracy): SetAccuracy => {
     const at = sets.findIndex(sameAs(accuracy));
-    const counted = accuracy.basis !== "all" || counts[at] === accuracy.count;
+    const counted = accuracy.basis.images !== "all" || counts[at] === accuracy.count;
     if (at < 0 || !counted) throw other(`set of ${accuracy.role} images`);
     return { ...accuracy, id: (sets[at] as LoadedSet).id };
   };

@@ -4,8 +4,8 @@
 import { kneeOf } from "../evaluation/knee.ts";
 import { robustnessOf } from "../evaluation/robustness.ts";
 import type { Job } from "./job.ts";
-import { answer, type Question, questionOf } from "./judges.ts";
-import type { SetRobustness, TradeOff, TradeOffPoint } from "./protocol.ts";
+import { answer, basisOf, type Question, questionOf } from "./judges.ts";
+import type { Basis, SetRobustness, TradeOff, TradeOffPoint } from "./protocol.ts";
 import { keepEntries, layerWords, measurePath, type Run } from "./run.ts";
 import { type LoadedSet, ofSplit, thin } from "./sets.ts";
 
@@ -51,6 +51,7 @@ export async function tradeOff(run: Run, job: Job): Promise<TradeOff> {
   const questions = sets.map((set) => partOf(run, set));
   const target = questions.findIndex(({ set }) => set.role === "target");
   const entries = keepEntries(network, questions, ENTRIES);
+  const bases = questions.map((question) => basisOf(network, question));
   const order = closingOrder(result.final);
   const counts = tradeOffCounts(order.length);
   const each = questions.reduce((sum, { chosen }) => sum + chosen.indices.length, 0);
@@ -94,6 +95,7 @@ export async function tradeOff(run: Run, job: Job): Promise<TradeOff> {
         role,
         name,
         count: chosen.indices.length,
+        basis: bases[i] as Basis,
         before: before[i] as number,
       })),
       points: [...points],

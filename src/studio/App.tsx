@@ -3,7 +3,7 @@
 import { Tabs } from "@mantine/core";
 import { useMediaQuery, useThrottledValue } from "@mantine/hooks";
 import { memo, Suspense, useDeferredValue, useEffect, useRef, useState } from "react";
-import { opensAt } from "../session/recipe.ts";
+import { applies, opensAt } from "../session/recipe.ts";
 import { NoResults } from "./compare/NoResults.tsx";
 import { Header } from "./header/Header.tsx";
 import { RunStrip } from "./header/RunStrip.tsx";
@@ -187,6 +187,8 @@ function WatchColumn() {
       steps={steps}
       points={points}
       before={run.before}
+      after={run.result?.after ?? null}
+      gated={applies("budget", run.recipe ?? recipe)}
       status={status}
     />
   );

@@ -11,6 +11,7 @@ import { connectSession } from "../session/client.ts";
 import { openKeep } from "../session/keep.ts";
 import { connectLibrary } from "../session/library_client.ts";
 import { App } from "./App.tsx";
+import { createClockStore } from "./state/clock_store.ts";
 import { createLibraryStore } from "./state/library_store.ts";
 import { asksOneThread } from "./state/one_thread.ts";
 import { browserAddress, createRecipeStore } from "./state/recipe_store.ts";
@@ -33,6 +34,7 @@ const tabs = createTabs(channel);
 const runs = createRunsStore(keep, channel);
 const mine = () => tabs.getState().mine === true;
 const runner = createRunner(session, runs, mine);
+const clock = createClockStore(session, runs, runner);
 const sitting = createSitting({ session, runs, runner, recipe }, keep, { tabs });
 tabs.ways.give = sitting.giveUp;
 // A page without its table has nothing left to do but to begin anew, as one that watches.
@@ -43,7 +45,7 @@ async function show() {
   if (watched) return;
   watched = true;
   const { mirror } = await import("./state/mirror.ts");
-  mirror(session, runner, channel, mine);
+  mirror(session, runner, clock, channel, mine);
 }
 const notShown = () => {
   watched = false;
@@ -82,7 +84,7 @@ createRoot(root).render(
   <StrictMode>
     <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
       <Notifications position="bottom-right" />
-      <StudioContext value={{ session, recipe, library, runs, runner, sitting, tabs }}>
+      <StudioContext value={{ session, recipe, library, runs, runner, clock, sitting, tabs }}>
         <App />
       </StudioContext>
     </MantineProvider>

@@ -1,5 +1,5 @@
 // How far a set's certainty can be trusted: balanced accuracy, calibration error, and the reliability plot.
-import { memo, useMemo } from "react";
+import { memo, useMemo, useRef } from "react";
 import {
   CartesianGrid,
   ComposedChart,
@@ -9,12 +9,16 @@ import {
   XAxis,
   YAxis,
 } from "recharts";
+import { moreThanChance } from "../../session/chance.ts";
 import type { SetAccuracy } from "../../session/protocol.ts";
+import { csvFile } from "../figures/figure_file.ts";
+import { SaveFigure } from "../figures/SaveFigure.tsx";
 import { decimal, percent } from "../watch/format.ts";
 import { Term } from "../watch/Term.tsx";
 import classes from "./Certainty.module.css";
+import { Change } from "./Change.tsx";
 import { Disclosure } from "./Disclosure.tsx";
-import { Change } from "./SetsTable.tsx";
+import { comparedClasses } from "./scores.ts";
 
 export interface CertaintyProps {
   before: SetAccuracy;
@@ -51,6 +55,7 @@ const points = (rows: readonly Row[], when: "was" | "is") =>
 
 export const Certainty = memo(function Certainty({ before, after, colour }: CertaintyProps) {
   const rows = useMemo(() => binRows(before, after), [before, after]);
+  const figure = useRef<HTMLDivElement>(null);
   const tick = { fontSize: 11, fill: "var(--dim)" };
   const bins = after.calibration.bins.length;
   return (
@@ -72,7 +77,11 @@ export const Certainty = memo(function Certainty({ before, after, colour }: Cert
             <td>{percent(before.balanced)}</td>
             <td>{percent(after.balanced)}</td>
             <td>
-              <Change value={after.balanced - before.balanced} />
+              <Change
+                from={before.balanced}
+                to={after.balanced}
+                sure={moreThanChance(comparedClasses(before, after))}
+              />
             </td>
           </tr>
           <tr>
@@ -85,6 +94,23 @@ export const Certainty = memo(function Certainty({ before, after, colour }: Cert
           </tr>
         </tbody>
       </table>
+      <SaveFigure
+        figure={figure}
+        file="certainty"
+        title="Accuracy, %, by how sure the answers were, %"
+        legend={[
+          { name: "before (dashed)", colour },
+          { name: "now", colour },
+        ]}
+        csv={() =>
+          csvFile([
+            ["from", "to", "images before", "right before", "images now", "right now"],
+            ...rows.map(({ from, to, was, is }) => [
+              ...[from, to, was?.count ?? 0, was?.accuracy, is?.count ?? 0, is?.accuracy],
+            ]),
+          ])
+        }
+      />
       <div className={classes.legend} aria-hidden="true">
         <span>
           <span className={classes.before} style={{ borderColor: colour }} /> before
@@ -94,7 +120,7 @@ export const Certainty = memo(function Certainty({ before, after, colour }: Cert
         </span>
         <span>diagonal: as sure as right</span>
       </div>
-      <div aria-hidden="true">
+      <div aria-hidden="true" ref={figure}>
         <ResponsiveContainer width="100%" height={190} debounce={50}>
           <ComposedChart accessibilityLayer={false} margin={{ top: 6, right: 10, bottom: 0, left: 0 }}>
             <CartesianGrid stroke="var(--line)" />

@@ -41,26 +41,17 @@ describe("Scoreboard", () => {
     const before = evaluation(set("t", "target", 120), set("a", "ood", 100), set("b", "ood", 60));
     const current = evaluation(set("t", "target", 160), set("a", "ood", 90), set("b", "ood", 60));
     expect(board({ before, current, openCount: 3, gateCount: 24 })).toBe(
-      "Target 80.0% ▲ +20.0 points since before OOD 37.5% ▼ −2.5 points since before " +
+      "Target 80.0% ▲ +20.0 points since before OOD 37.5% ▼ −2.5 points since before, within chance " +
         "Retention – Open blocks 3 of 24",
     );
   });
 
-  it("marks a live value as approximate, and a final one not", () => {
+  it("says what a live value stands on, and compares it with the same images", () => {
     const before = evaluation(set("t", "target", 120));
-    const sets = [
-      {
-        id: "t",
-        role: "target" as const,
-        name: "t",
-        accuracy: 0.7,
-        before: 0.5,
-        count: 40,
-        basis: "validation" as const,
-      },
-    ];
-    const points = [{ step: 4, epoch: 1, sets }];
-    expect(board({ before, points })).toContain("Target ≈ 70.0% ▲ +20.0");
+    const basis = { images: "validation" as const, count: 100, of: 100 };
+    const one = { id: "t", role: "target" as const, name: "t", accuracy: 0.7, before: 0.5, basis };
+    const points = [{ step: 4, epoch: 1, sets: [one] }];
+    expect(board({ before, points })).toContain("Target , validation 70.0% ▲ +20.0");
     expect(board({ before, points, current: before })).toContain("Target 60.0% 0.0");
   });
 });
@@ -77,6 +68,31 @@ describe("SetsTable", () => {
   it("puts the balanced accuracy beside an accuracy whose interval does not hold it, and there alone", () => {
     expect(table(0.25)).toContain("balanced 55.0% 25.0% ▼ −30.0");
     expect(table(0.51)).not.toContain("balanced");
+  });
+
+  const live = (accuracy: number, pairs: { fixed: number; broken: number }) => {
+    const basis = { images: "sample" as const, count: 64, of: 200 };
+    const one = { id: "t", role: "target" as const, name: "t", accuracy, before: 0.5, basis, pairs };
+    const points = [{ step: 4, epoch: 1, sets: [one] }];
+    const rows = setRows(evaluation(set("t", "target", 120)), null, null, points);
+    return renderToStaticMarkup(
+      <MantineProvider>
+        <SetsTable rows={rows} adjusting={false} colours={new Map()} chosen={null} onChoose={() => {}} />
+      </MantineProvider>,
+    );
+  };
+
+  it("stands on the same images in every column while a run is on, and names them", () => {
+    const text = read(live(0.59375, { fixed: 7, broken: 1 }));
+    expect(text).toContain("t 50.0% 59.4% ▲ +9.4");
+    expect(text).toContain("64 of 200 images");
+    expect(text).not.toContain("60.0%");
+  });
+
+  it("gives no colour to a change that chance may give", () => {
+    expect(live(0.59375, { fixed: 14, broken: 8 })).toContain('data-sign="none"');
+    expect(live(0.59375, { fixed: 6, broken: 0 })).toContain('data-sign="up"');
+    expect(live(0.40625, { fixed: 0, broken: 6 })).toContain('data-sign="down"');
   });
 });
 

@@ -157,7 +157,6 @@ export function Compare(props: CompareProps) {
           before={row.before}
           latest={latest}
           colour={colours.get(row.id) ?? "currentcolor"}
-          dark={dark}
           imageUrl={props.imageUrl}
         />
       )}
@@ -192,11 +191,10 @@ interface DetailsProps {
   before: SetAccuracy;
   latest: SetAccuracy;
   colour: string;
-  dark: boolean;
   imageUrl: CompareProps["imageUrl"];
 }
 
-function Details({ names, chosen, onChoose, before, latest, colour, dark, imageUrl }: DetailsProps) {
+function Details({ names, chosen, onChoose, before, latest, colour, imageUrl }: DetailsProps) {
   const [cell, setCell] = useState<Cell | null>(null);
   const [kind, setKind] = useState<ChangeKind>("fixed");
   const images = useRef<HTMLDivElement>(null);
@@ -245,7 +243,6 @@ function Details({ names, chosen, onChoose, before, latest, colour, dark, imageU
         <ConfusionMatrix
           before={before}
           set={latest}
-          dark={dark}
           cell={cell}
           onCell={(picked) => {
             setCell(picked);

@@ -1,8 +1,7 @@
 // Which class is taken for which, or which answer became which; a cell shows its images.
 import { SegmentedControl } from "@mantine/core";
-import { memo, useMemo, useState } from "react";
+import { type CSSProperties, memo, useMemo, useState } from "react";
 import type { SetAccuracy } from "../../session/protocol.ts";
-import { levelFill, levelInk, levelOf } from "../watch/colour.ts";
 import { Term } from "../watch/Term.tsx";
 import { type Cell, confusion } from "./answers.ts";
 import classes from "./ConfusionMatrix.module.css";
@@ -14,7 +13,6 @@ const READABLE = 16;
 export interface ConfusionMatrixProps {
   before: SetAccuracy;
   set: SetAccuracy;
-  dark: boolean;
   cell: Cell | null;
   onCell: (cell: Cell) => void;
 }
@@ -22,7 +20,6 @@ export interface ConfusionMatrixProps {
 export const ConfusionMatrix = memo(function ConfusionMatrix({
   before,
   set,
-  dark,
   cell,
   onCell,
 }: ConfusionMatrixProps) {
@@ -66,7 +63,7 @@ export const ConfusionMatrix = memo(function ConfusionMatrix({
       <table className={classes.matrix}>
         <caption>
           {of === "label" ? (
-            <Term word="confusion">Rows: true class, columns: answer</Term>
+            <Term word="confusion">Rows: true class, columns: answer; blue is right, orange is wrong</Term>
           ) : (
             "Rows: answer before, columns: answer now"
           )}
@@ -95,14 +92,16 @@ export const ConfusionMatrix = memo(function ConfusionMatrix({
               {matrix.classes.map((predicted, column) => {
                 const count = matrix.counts[row * size + column]!;
                 if (count === 0) return <td key={predicted} className={classes.zero} />;
-                const level = levelOf(count, { max: totals[row]!, curve: "sqrt" });
+                const share = Math.sqrt(count / totals[row]!);
+                // Right from wrong by hue; of answers before and now there is no right one.
+                const kind = row === column ? "right" : of === "label" ? "wrong" : "other";
                 return (
-                  <td key={predicted} data-right={row === column || undefined}>
+                  <td key={predicted} data-kind={kind}>
                     <button
                       type="button"
                       aria-label={`${name(row)} ${of === "label" ? "answered" : "became"} ${name(column)}: ${count}`}
                       aria-pressed={cell?.of === of && cell.from === label && cell.predicted === predicted}
-                      style={{ background: levelFill(level, dark), color: levelInk(level, dark) }}
+                      style={{ "--share": `${Math.round(8 + 36 * share)}%` } as CSSProperties}
                       onClick={() => onCell({ of, from: label, predicted })}
                     >
                       {count}

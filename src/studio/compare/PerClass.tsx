@@ -1,10 +1,11 @@
 // Accuracy of each class before and now, those that moved most first.
 import { Button } from "@mantine/core";
 import { memo, useMemo, useState } from "react";
+import { moreThanChance } from "../../session/chance.ts";
 import type { SetAccuracy } from "../../session/protocol.ts";
 import { percent } from "../watch/format.ts";
+import { Change } from "./Change.tsx";
 import classes from "./PerClass.module.css";
-import { Change } from "./SetsTable.tsx";
 import { classRows } from "./scores.ts";
 
 const LISTED = 12;
@@ -48,7 +49,17 @@ export const PerClass = memo(function PerClass({ before, after, colour }: PerCla
                 </span>
               </td>
               <td>{row.after === null ? "–" : percent(row.after)}</td>
-              <td>{row.before === null || row.after === null ? "–" : <Change value={row.change} />}</td>
+              <td>
+                {row.compared ? (
+                  <Change
+                    from={row.compared.before}
+                    to={row.compared.after}
+                    sure={moreThanChance([row.compared])}
+                  />
+                ) : (
+                  "–"
+                )}
+              </td>
             </tr>
           ))}
         </tbody>

@@ -1,11 +1,14 @@
 // The three numbers that are always in sight, and how many blocks are open. Its width never depends on them.
 import { memo } from "react";
+import { basisWords } from "../../session/basis.ts";
+import { moreThanChance } from "../../session/chance.ts";
 import type { AccuracyPoint, Evaluation, SetRole } from "../../session/protocol.ts";
-import { changeArrow, percent, pointsChange } from "../watch/format.ts";
+import { percent } from "../watch/format.ts";
 import { Term } from "../watch/Term.tsx";
+import { Change } from "./Change.tsx";
 import { Pending } from "./Pending.tsx";
 import classes from "./Scoreboard.module.css";
-import { roleAccuracy } from "./scores.ts";
+import { roleAccuracy, type SetRow, type Shown, setRows, shownOf } from "./scores.ts";
 
 export interface ScoreboardProps {
   before: Evaluation | null;
@@ -26,47 +29,39 @@ const roles: { role: SetRole; label: string }[] = [
 
 export const Scoreboard = memo(function Scoreboard(props: ScoreboardProps) {
   const { before, current, openCount, gateCount, points } = props;
-  const live = points.at(-1);
+  const rows = setRows(before, current, null, points);
   return (
     <dl className={classes.board}>
       {roles.map(({ role, label }) => {
-        const sampled = current === null && live !== undefined;
-        const measured = sampled ? roleAccuracy(live.sets, role) : roleAccuracy(current?.sets, role);
-        // A live value compares with the same few images before, not with all of them.
-        const was = sampled
-          ? roleAccuracy(
-              live.sets.map((set) => ({ ...set, accuracy: set.before })),
-              role,
-            )
-          : roleAccuracy(before?.sets, role);
+        const ofRole = rows.filter((row) => row.role === role);
         // The mean of a role is known when all of its sets are.
-        const ofRole = (evaluation: Evaluation | null) =>
-          evaluation?.sets.filter((set) => set.role === role).length ?? 0;
-        const pending = current !== null && ofRole(current) < ofRole(before);
-        const is = pending ? null : (measured ?? was);
+        const pending = current !== null && ofRole.some(({ after }) => !after);
+        const shown = ofRole.map((row) => ({ ...row, shown: shownOf(row) }));
+        const was = mean(shown, "before");
+        const is = mean(shown, "latest");
+        const value = pending ? null : (is ?? was);
+        const part = pending ? null : partOf(shown);
         return (
           <div key={role} className={classes.cell}>
-            <dt>
+            <dt title={pending ? undefined : standsOn(shown)}>
               <Term word={role}>{label}</Term>
+              {part && `, ${part}`}
             </dt>
             <dd>
               <span className={classes.value}>
-                {pending ? (
-                  <Pending />
-                ) : is === null ? (
-                  "–"
-                ) : (
-                  <>
-                    {sampled && measured !== null && (
-                      <span className={classes.about} title="Measured on at most 64 images while training">
-                        ≈
-                      </span>
-                    )}
-                    {percent(is)}
-                  </>
-                )}
+                {pending ? <Pending /> : value === null ? "–" : percent(value)}
               </span>
-              <Change from={was} to={pending ? null : measured} />
+              {pending || was === null || is === null ? (
+                <span className={classes.change} />
+              ) : (
+                <Change
+                  className={classes.change}
+                  from={was}
+                  to={is}
+                  sure={moreThanChance(shown.flatMap((one) => one.shown.compared ?? []))}
+                  unit="points since before"
+                />
+              )}
             </dd>
           </div>
         );
@@ -84,14 +79,24 @@ export const Scoreboard = memo(function Scoreboard(props: ScoreboardProps) {
   );
 });
 
-function Change({ from, to }: { from: number | null; to: number | null }) {
-  if (from === null || to === null) return <span className={classes.change} />;
-  const change = to - from;
-  const arrow = changeArrow(change);
-  return (
-    <span className={classes.change} data-sign={arrow === "" ? "none" : change > 0 ? "up" : "down"}>
-      <span aria-hidden="true">{arrow}</span> {pointsChange(change)}
-      <span className={classes.hidden}> points since before</span>
-    </span>
-  );
+type ShownRow = SetRow & { shown: Shown };
+
+/** Mean of a role at one moment, each set counting alike; null where a set is not known then. */
+function mean(rows: readonly ShownRow[], moment: "before" | "latest"): number | null {
+  const known = rows.flatMap(({ role, shown }) => {
+    const accuracy = shown[moment]?.accuracy;
+    return accuracy === undefined ? [] : [{ role, accuracy }];
+  });
+  return known.length === rows.length ? roleAccuracy(known, rows[0]?.role ?? "target") : null;
 }
+
+/** What the numbers stand on where that is not all held-out images; null where it is, or where there are none. */
+function partOf(rows: readonly ShownRow[]): string | null {
+  const kinds = new Set(rows.flatMap(({ shown: { basis } }) => (basis ? [basis.images] : [])));
+  if (kinds.has("sample")) return "sample";
+  return kinds.has("validation") ? "validation" : null;
+}
+
+const standsOn = (rows: readonly ShownRow[]): string | undefined =>
+  rows.flatMap(({ name, shown: { basis } }) => (basis ? [`${name}: ${basisWords(basis)}`] : [])).join("\n") ||
+  undefined;

@@ -1,16 +1,18 @@
 // Every set before, after and now: accuracy, its 95 % interval as a bar, the change in points, how many images.
 import { memo } from "react";
 import { balancedTells } from "../../session/balanced.ts";
-import type { SetAccuracy } from "../../session/protocol.ts";
-import { formatCount } from "../shared/format.ts";
-import { changeArrow, percent, pointsChange } from "../watch/format.ts";
+import { basisWords } from "../../session/basis.ts";
+import { moreThanChance } from "../../session/chance.ts";
+import type { SetAccuracy, SetPart } from "../../session/protocol.ts";
+import { percent } from "../watch/format.ts";
 import { judgeWords, roleNames } from "../watch/sets.ts";
 import { Term } from "../watch/Term.tsx";
 import { changedAnswers } from "./answers.ts";
+import { Change } from "./Change.tsx";
 import { Disclosure } from "./Disclosure.tsx";
 import { Pending } from "./Pending.tsx";
 import classes from "./SetsTable.module.css";
-import { accuracyAxis, type SetRow } from "./scores.ts";
+import { accuracyAxis, comparedClasses, type SetRow, type Shown, shownOf } from "./scores.ts";
 
 export interface SetsTableProps {
   rows: SetRow[];
@@ -20,16 +22,6 @@ export interface SetsTableProps {
   /** Set that the details below are about; null when there are none yet. */
   chosen: string | null;
   onChoose: (id: string) => void;
-}
-
-/** A change of accuracy in points, with an arrow so that colour is not needed to read it. */
-export function Change({ value }: { value: number }) {
-  const arrow = changeArrow(value);
-  return (
-    <span className={classes.change} data-sign={arrow === "" ? "none" : value > 0 ? "up" : "down"}>
-      <span aria-hidden="true">{arrow}</span> {pointsChange(value)}
-    </span>
-  );
 }
 
 export const SetsTable = memo(function SetsTable({
@@ -61,11 +53,10 @@ export const SetsTable = memo(function SetsTable({
         // While gates or strength were just changed, what is not measured yet is not known.
         const pending = adjusting && row.now === null;
         const latest = pending ? null : (row.now ?? row.after);
-        const value = latest?.accuracy ?? row.live;
-        const was = latest ? row.before?.accuracy : row.liveBefore;
+        const shown = shownOf(row, pending);
+        const { compared } = shown;
         const changes = row.before && latest ? changedAnswers(row.before, latest) : null;
         const any = latest ?? row.before;
-        const count = any?.count;
         const by = any ? judgeWords(row.role, any.judge) : "";
         return (
           <tbody key={row.id} data-chosen={row.id === chosen || undefined}>
@@ -83,22 +74,26 @@ export const SetsTable = memo(function SetsTable({
                   </span>
                 </button>
               </th>
-              <td>{row.before ? percent(row.before.accuracy) : "–"}</td>
+              <td>{shown.before ? percent(shown.before.accuracy) : "–"}</td>
               <td data-strong={!adjusted || undefined}>
-                {row.after ? percent(row.after.accuracy) : row.live !== null ? percent(row.live) : "–"}
+                {row.after
+                  ? percent(row.after.accuracy)
+                  : shown.latest
+                    ? percent(shown.latest.accuracy)
+                    : "–"}
               </td>
               {adjusted && <td data-strong>{row.now ? percent(row.now.accuracy) : <Pending />}</td>}
               <td>
                 {pending ? (
                   <Pending />
-                ) : typeof was === "number" && value !== null ? (
-                  <Change value={value - was} />
+                ) : compared ? (
+                  <Change from={compared.before} to={compared.after} sure={moreThanChance([compared])} />
                 ) : (
                   "–"
                 )}
               </td>
             </tr>
-            {balancedTells(row.before, row.after, row.now) && (
+            {!row.live && balancedTells(row.before, row.after, row.now) && (
               <tr className={classes.balanced}>
                 <th scope="row">
                   <Term word="balanced">balanced</Term>
@@ -110,7 +105,11 @@ export const SetsTable = memo(function SetsTable({
                   {pending ? (
                     <Pending />
                   ) : row.before && latest ? (
-                    <Change value={latest.balanced - row.before.balanced} />
+                    <Change
+                      from={row.before.balanced}
+                      to={latest.balanced}
+                      sure={moreThanChance(comparedClasses(row.before, latest))}
+                    />
                   ) : (
                     "–"
                   )}
@@ -119,11 +118,17 @@ export const SetsTable = memo(function SetsTable({
             )}
             <tr className={classes.second}>
               <td colSpan={adjusted ? 5 : 4}>
-                <Intervals row={row} axis={axis} colour={colours.get(row.id) ?? "currentcolor"} />
+                <Intervals
+                  shown={shown}
+                  after={row.now ? row.after : null}
+                  kind={row.live ? "live" : row.now ? "now" : "after"}
+                  axis={axis}
+                  colour={colours.get(row.id) ?? "currentcolor"}
+                />
                 <div className={classes.facts}>
                   <span>
                     <Term word={row.role}>{roleNames[row.role]}</Term>
-                    {count === undefined ? "" : `, ${formatCount(count)} images`}
+                    {shown.basis && `, ${basisWords(shown.basis)}`}
                     {by && `, ${by}`}
                     {any && any.parts.length > 0 && ", mean"}
                   </span>
@@ -157,6 +162,9 @@ export const SetsTable = memo(function SetsTable({
   );
 });
 
+const partSure = (before: number, { accuracy, count }: SetPart) =>
+  moreThanChance([{ before, after: accuracy, count, pairs: null }]);
+
 /** Each corruption of a set that is their mean. */
 function Parts({ before, now }: { before: SetAccuracy | null; now: SetAccuracy | null }) {
   const parts = before?.parts ?? [];
@@ -182,7 +190,9 @@ function Parts({ before, now }: { before: SetAccuracy | null; now: SetAccuracy |
                 </th>
                 <td>{percent(accuracy)}</td>
                 <td>{is ? percent(is.accuracy) : "–"}</td>
-                <td>{is ? <Change value={is.accuracy - accuracy} /> : "–"}</td>
+                <td>
+                  {is ? <Change from={accuracy} to={is.accuracy} sure={partSure(accuracy, is)} /> : "–"}
+                </td>
               </tr>
             );
           })}
@@ -193,39 +203,39 @@ function Parts({ before, now }: { before: SetAccuracy | null; now: SetAccuracy |
 }
 
 interface IntervalsProps {
-  row: SetRow;
+  shown: Shown;
+  /** As training left it, where something is set by hand. */
+  after: SetAccuracy | null;
+  kind: "live" | "after" | "now";
   axis: [number, number];
   colour: string;
 }
 
-function Intervals({ row, axis, colour }: IntervalsProps) {
+function Intervals({ shown: { before, latest }, after, kind, axis, colour }: IntervalsProps) {
   const [low, high] = axis;
   const place = (share: number) => `${((share - low) / (high - low)) * 100}%`;
   const moments = [
-    { set: row.before, kind: "before" },
-    { set: row.after, kind: "after" },
-    { set: row.now, kind: "now" },
-  ] as const;
+    { moment: before, kind: "before" },
+    { moment: after, kind: "after" },
+    { moment: latest, kind },
+  ];
   return (
     <div className={classes.plot} style={{ color: colour }} aria-hidden="true">
       {moments.map(
-        ({ set, kind }) =>
-          set && (
-            <span key={kind}>
+        ({ moment, kind: drawn }) =>
+          moment && (
+            <span key={drawn}>
               <span
                 className={classes.whisker}
-                data-kind={kind}
+                data-kind={drawn}
                 style={{
-                  left: place(set.interval[0]),
-                  width: `${((set.interval[1] - set.interval[0]) / (high - low)) * 100}%`,
+                  left: place(moment.interval[0]),
+                  width: `${((moment.interval[1] - moment.interval[0]) / (high - low)) * 100}%`,
                 }}
               />
-              <span className={classes.point} data-kind={kind} style={{ left: place(set.accuracy) }} />
+              <span className={classes.point} data-kind={drawn} style={{ left: place(moment.accuracy) }} />
             </span>
           ),
-      )}
-      {row.live !== null && (
-        <span className={classes.point} data-kind="live" style={{ left: place(row.live) }} />
       )}
     </div>
   );

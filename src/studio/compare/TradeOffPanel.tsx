@@ -1,6 +1,6 @@
 // How few blocks are enough: accuracy of every set by the number of open blocks, the knee, and a point to pick.
 import { Button, Slider } from "@mantine/core";
-import { memo, useMemo, useState } from "react";
+import { memo, useMemo, useRef, useState } from "react";
 import {
   CartesianGrid,
   ComposedChart,
@@ -10,16 +10,20 @@ import {
   XAxis,
   YAxis,
 } from "recharts";
+import { basisWords } from "../../session/basis.ts";
+import { moreThanChance } from "../../session/chance.ts";
 import type { TradeOff } from "../../session/protocol.ts";
+import { csvFile } from "../figures/figure_file.ts";
+import { SaveFigure } from "../figures/SaveFigure.tsx";
 import { plural } from "../shared/format.ts";
 import { Panel } from "../shared/Panel.tsx";
 import { percent } from "../watch/format.ts";
 import { countOpen } from "../watch/gates.ts";
 import { Term } from "../watch/Term.tsx";
 import { words } from "../watch/words.ts";
+import { Change } from "./Change.tsx";
 import { Disclosure } from "./Disclosure.tsx";
 import { Measuring } from "./Measuring.tsx";
-import { Change } from "./SetsTable.tsx";
 import classes from "./TradeOffPanel.module.css";
 import { nearestRow, type TradeOffRow, tradeOffDomain, tradeOffRows } from "./trade_off.ts";
 
@@ -80,6 +84,7 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
     [rows, sets],
   );
   const applied = countOpen(open);
+  const figure = useRef<HTMLDivElement>(null);
   const [held, setHeld] = useState<number | null>(null);
   const at = held === null ? nearestRow(rows, applied) : Math.min(held, rows.length - 1);
   const row = rows[at] as TradeOffRow;
@@ -97,7 +102,7 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
             {kneeRow.open} of {all.open} blocks
           </b>{" "}
           are enough: the fewest within <Term word="knee">one standard error</Term> of the best target
-          accuracy, as far as {plural(target.count, "image")} can tell.
+          accuracy, as far as {basisWords(target.basis)} can tell.
         </p>
       )}
       <div className={classes.legend}>
@@ -106,8 +111,21 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
             <span className={classes.swatch} style={{ background: colours.get(id) }} /> {name}
           </span>
         ))}
+        <SaveFigure
+          figure={figure}
+          file="trade-off"
+          title="Accuracy, %, by open blocks"
+          legend={sets.map(({ id, name }) => ({ name, colour: colours.get(id) ?? "" }))}
+          csv={() =>
+            csvFile([
+              ["open", ...sets.map(({ name, basis: on }) => `${name} (${basisWords(on)})`)],
+              ["before", ...sets.map(({ before }) => before)],
+              ...rows.map((one) => [one.open, ...sets.map(({ id }) => (one.accuracy[id] as number) / 100)]),
+            ])
+          }
+        />
       </div>
-      <div aria-hidden="true">
+      <div aria-hidden="true" ref={figure}>
         <ResponsiveContainer width="100%" height={180} debounce={50}>
           <ComposedChart
             data={rows}
@@ -197,21 +215,27 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
         <thead>
           <tr>
             <th scope="col">With {row.open} open</th>
-            <th scope="col">Accuracy</th>
+            <th scope="col">Before</th>
+            <th scope="col">Then</th>
             <th scope="col">Change</th>
           </tr>
         </thead>
         <tbody>
-          {sets.map(({ id, name, before, count }) => {
+          {sets.map(({ id, name, before, count, basis }) => {
             const value = (row.accuracy[id] as number) / 100;
             return (
               <tr key={id}>
-                <th scope="row" title={`${name}, ${count} images`}>
-                  {name}
+                <th scope="row" title={name}>
+                  {name} <span className={classes.on}>{basisWords(basis)}</span>
                 </th>
+                <td>{percent(before)}</td>
                 <td>{percent(value)}</td>
                 <td>
-                  <Change value={value - before} />
+                  <Change
+                    from={before}
+                    to={value}
+                    sure={moreThanChance([{ before, after: value, count, pairs: null }])}
+                  />
                 </td>
               </tr>
             );
@@ -229,7 +253,8 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
         {same ? "These blocks are open" : `Open just ${plural(row.open, "block")}`}
       </Button>
       <p className={classes.hint}>
-        Picking measures all held-out images above, and an export holds just these blocks.
+        These numbers choose a point, on images that judge nothing later. Picking one measures all held-out
+        images, in the table of results, and an export holds just these blocks.
       </p>
       <Disclosure title="All points as a table">
         <div className={classes.scroll}>
@@ -237,8 +262,8 @@ function Curve(props: TradeOffPanelProps & { tradeOff: TradeOff }) {
             <thead>
               <tr>
                 <th scope="col">Open</th>
-                {sets.map(({ id, name, count }) => (
-                  <th key={id} scope="col" title={`${count} images`}>
+                {sets.map(({ id, name, basis }) => (
+                  <th key={id} scope="col" title={basisWords(basis)}>
                     {name}
                   </th>
                 ))}

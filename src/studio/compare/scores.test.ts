@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { AccuracyPoint, Evaluation, SetAccuracy, SetRole } from "../../session/protocol.ts";
-import { accuracyAxis, classRows, roleAccuracy, setRows } from "./scores.ts";
+import { accuracyAxis, classRows, roleAccuracy, setRows, shownOf } from "./scores.ts";
 import { setAccuracy } from "./testing.ts";
 
 function set(id: string, role: SetRole, accuracy: number, more: Partial<SetAccuracy> = {}): SetAccuracy {
@@ -18,7 +18,16 @@ const evaluation = (...sets: SetAccuracy[]): Evaluation => ({ sets, open: new Ui
 const point = (accuracy: number): AccuracyPoint => ({
   step: 1,
   epoch: 1,
-  sets: [{ id: "t", role: "target", name: "T", accuracy, before: 0.5, count: 40, basis: "validation" }],
+  sets: [
+    {
+      id: "t",
+      role: "target",
+      name: "T",
+      accuracy,
+      before: 0.5,
+      basis: { images: "validation", count: 40, of: 40 },
+    },
+  ],
 });
 
 describe("roleAccuracy", () => {
@@ -46,9 +55,47 @@ describe("setRows", () => {
 
   it("shows live accuracies only until training has ended", () => {
     const before = evaluation(set("t", "target", 0.6));
-    expect(setRows(before, null, null, [point(0.1), point(0.65)])[0]!.live).toBe(0.65);
+    expect(setRows(before, null, null, [point(0.1), point(0.65)])[0]!.live?.accuracy).toBe(0.65);
     expect(setRows(before, before, null, [point(0.65)])[0]!.live).toBeNull();
     expect(setRows(null, null, null, [])).toEqual([]);
+  });
+});
+
+describe("shownOf", () => {
+  const live = (accuracy: number) => {
+    const basis = { images: "sample" as const, count: 40, of: 100 };
+    const one = { id: "t", role: "target" as const, name: "T", accuracy, before: 0.5, basis };
+    return [{ step: 3, epoch: 0, sets: [{ ...one, pairs: { fixed: 8, broken: 2 } }] }];
+  };
+
+  it("puts beside a live number what the same images were before", () => {
+    const [row] = setRows(evaluation(set("t", "target", 0.62)), null, null, live(0.65));
+    const shown = shownOf(row!);
+    expect(shown.before?.accuracy).toBe(0.5);
+    expect(shown.latest?.accuracy).toBe(0.65);
+    expect(shown.basis).toEqual({ images: "sample", count: 40, of: 100 });
+    expect(shown.compared).toEqual({
+      before: 0.5,
+      after: 0.65,
+      count: 40,
+      pairs: { fixed: 8, broken: 2 },
+    });
+    // The interval is of as many images as were asked.
+    expect(shown.latest!.interval[1] - shown.latest!.interval[0]).toBeGreaterThan(0.25);
+  });
+
+  it("turns to all images once the run is done, and never mixes the two", () => {
+    const [before, after] = [evaluation(set("t", "target", 0.62)), evaluation(set("t", "target", 0.7))];
+    const shown = shownOf(setRows(before, after, null, live(0.65))[0]!);
+    expect([shown.before?.accuracy, shown.latest?.accuracy]).toEqual([0.62, 0.7]);
+    expect(shown.basis).toEqual({ images: "all", count: 100, of: 100 });
+    const other = evaluation(set("t", "target", 0.7, { count: 60 }));
+    expect(shownOf(setRows(before, other, null, [])[0]!)).toMatchObject({ before: null, compared: null });
+  });
+
+  it("knows nothing of what is still being measured", () => {
+    const one = evaluation(set("t", "target", 0.62));
+    expect(shownOf(setRows(one, one, null, [])[0]!, true)).toMatchObject({ latest: null, compared: null });
   });
 });
 
@@ -78,5 +125,21 @@ it("lists classes by how much they changed, without empty ones", () => {
     ["c", 0.5, 0.6],
     ["a", 0.5, 0.5],
   ]);
-  expect(classRows(before, null)[0]).toMatchObject({ name: "a", before: 0.5, after: null, change: 0 });
+  const answers = (...predictions: number[]) => ({
+    ...{ names: ["a", "b"], labels: Int32Array.of(0, 0, 1, 1) },
+    predictions: Int32Array.from(predictions),
+    perClass: [
+      { name: "a", count: 2, correct: 1 },
+      { name: "b", count: 2, correct: 1 },
+    ],
+  });
+  const rows = classRows(
+    set("t", "target", 0.5, answers(0, 1, 1, 0)),
+    set("t", "target", 0.5, answers(1, 0, 1, 0)),
+  );
+  expect(rows.map(({ compared }) => compared?.pairs)).toEqual([
+    { fixed: 1, broken: 1 },
+    { fixed: 0, broken: 0 },
+  ]);
+  expect(classRows(before, null)[0]).toMatchObject({ name: "a", before: 0.5, after: null, compared: null });
 });

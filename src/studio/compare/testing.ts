@@ -7,7 +7,7 @@ export function setAccuracy(more: Partial<SetAccuracy>): SetAccuracy {
     id: "t",
     role: "target",
     name: "T",
-    basis: "all",
+    basis: { images: "all", count: more.count ?? 100, of: more.count ?? 100 },
     judge: "linear",
     count: 100,
     correct: 50,

@@ -5,8 +5,22 @@ import { nearestRow, tradeOffDomain, tradeOffRows } from "./trade_off.ts";
 
 const curve: TradeOff = {
   sets: [
-    { id: "t", role: "target", name: "T", count: 8, before: 0.5 },
-    { id: "r", role: "retention", name: "R", count: 4, before: 0.75 },
+    {
+      id: "t",
+      role: "target",
+      name: "T",
+      count: 8,
+      basis: { images: "validation", count: 8, of: 8 },
+      before: 0.5,
+    },
+    {
+      id: "r",
+      role: "retention",
+      name: "R",
+      count: 4,
+      basis: { images: "sample", count: 4, of: 9 },
+      before: 0.75,
+    },
   ],
   points: [
     { open: Uint8Array.of(0, 0, 0), accuracies: [0.5, 0.75] },

@@ -6,7 +6,7 @@ import { Icon } from "../shared/Icon.tsx";
 import { Panel } from "../shared/Panel.tsx";
 import { type Seen, seenSchema } from "../state/mirror.ts";
 import { useStudio, useTabs } from "../state/studio.ts";
-import { percent, pointsChange } from "../watch/format.ts";
+import { percent, pointsChange, shownChange } from "../watch/format.ts";
 import { roleNames } from "../watch/sets.ts";
 import classes from "./Elsewhere.module.css";
 
@@ -98,7 +98,7 @@ function Watched({ seen }: { seen: Seen }) {
                 </th>
                 <td>{percent(before)}</td>
                 <td>{percent(accuracy)}</td>
-                <td>{pointsChange(accuracy - before)}</td>
+                <td>{pointsChange(shownChange(before, accuracy))}</td>
               </tr>
             ))}
           </tbody>

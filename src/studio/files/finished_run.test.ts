@@ -24,7 +24,8 @@ test("it is of the demo as it is, and is taken up with all that can be done with
   expect(saved.recipe).toEqual({ ...defaultRecipe, ...demo.recipe });
   expect(history.steps.at(-1)).toMatchObject({ step: saved.steps });
   expect(history.frames.at(-1)?.step).toBe(saved.steps);
-  expect(history.points).toHaveLength(saved.recipe.epochs);
+  expect(history.points).toHaveLength(1 + saved.recipe.epochs);
+  expect(history.points[0]?.step).toBe(0);
 
   const session = createNodeSession();
   await session.open("wasm");

@@ -1,14 +1,15 @@
 // The run at one look: start, pause, stop, how far it is, how fast, and what it will need.
 import { Button, NumberInput, Popover, Progress, Tooltip, UnstyledButton } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { useEffect, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import type { StepReport } from "../../session/protocol.ts";
 import { applies } from "../../session/recipe.ts";
+import { useWarnings } from "../input/warnings.ts";
 import { formatBytes, formatCount, formatDuration, formatRate, plural } from "../shared/format.ts";
 import { Icon } from "../shared/Icon.tsx";
-import { rowSecondsLeft } from "../state/runner.ts";
+import { blockedBy } from "../state/recipe_store.ts";
 import type { StudioState } from "../state/session_store.ts";
-import { useRecipe, useRunner, useSession, useStudio } from "../state/studio.ts";
+import { useClock, useRecipe, useRunner, useRuns, useSession, useStudio } from "../state/studio.ts";
 
 const phases: Record<StepReport["phase"], { name: string; line: string }> = {
   "warm-up": { name: "Warm-up", line: "every block learns" },
@@ -34,7 +35,8 @@ function missing({ model, data, device, reading, loss, questions }: StudioState)
 export function RunStrip() {
   const { session, recipe: recipeStore, runner } = useStudio();
   const recipe = useRecipe((state) => state.recipe);
-  const lacking = useSession(missing);
+  const wrong = useRecipe(blockedBy);
+  const lacking = useSession(missing) ?? wrong;
   const running = useSession((state) => state.running);
   const stopping = useSession((state) => state.stopping);
   const paused = useSession((state) => state.status === "paused");
@@ -121,7 +123,7 @@ export function RunStrip() {
         </Button>
       </div>
       <RunStatus lacking={lacking} />
-      <RunFigures key={recipe.method} />
+      <RunFigures key={recipe.method} seeds={seeds} />
     </section>
   );
 }
@@ -137,6 +139,7 @@ function RunStatus({ lacking }: { lacking: string | null }) {
   const step = useSession((state) => state.run.steps.at(-1) ?? null);
   const result = useSession((state) => state.run.result);
   const row = useRunner((state) => (state.busy ? state.row : null));
+  const warnings = useWarnings();
   const trainCount = useSession((state) =>
     state.data
       .filter((set) => set.role === "target")
@@ -157,9 +160,10 @@ function RunStatus({ lacking }: { lacking: string | null }) {
     share = progress.total > 0 ? progress.done / progress.total : 0;
     moving = progress.total <= 0;
   } else if (running && step) {
-    title = status === "paused" ? "Paused" : phases[step.phase].name;
+    const gated = applies("budget", recipe);
+    title = status === "paused" ? "Paused" : gated ? phases[step.phase].name : "Learning";
     detail = `step ${formatCount(step.step)} of ${formatCount(step.steps)}, epoch ${step.epoch + 1}${
-      status === "paused" || !applies("budget", recipe) ? "" : `: ${phases[step.phase].line}`
+      status === "paused" || !gated ? "" : `: ${phases[step.phase].line}`
     }`;
     share = step.step / step.steps;
   } else if (running || exporting || status === "evaluating") {
@@ -182,7 +186,9 @@ function RunStatus({ lacking }: { lacking: string | null }) {
   } else {
     const steps = Math.ceil(trainCount / recipe.batch) * recipe.epochs;
     title = "Ready";
-    detail = `${plural(trainCount, "image")}, ${plural(recipe.epochs, "epoch")}, ${plural(steps, "step")}`;
+    detail =
+      warnings[0] ??
+      `${plural(trainCount, "image")}, ${plural(recipe.epochs, "epoch")}, ${plural(steps, "step")}`;
   }
   if (row && row.at < row.entries.length) {
     title = `${row.at + 1} of ${row.entries.length}, ${row.entries[row.at]?.name}: ${title}`;
@@ -207,24 +213,50 @@ function RunStatus({ lacking }: { lacking: string | null }) {
   );
 }
 
-function RunFigures() {
+function RunFigures({ seeds }: { seeds: number }) {
   const running = useSession((state) => state.running);
   const step = useSession((state) => state.run.steps.at(-1) ?? null);
-  const secondsLeft = useSession((state) => state.progress?.secondsLeft ?? null);
-
-  const ofThisRun = running ? (secondsLeft ?? step?.secondsLeft ?? null) : null;
-  const left = useRunner((state) => rowSecondsLeft(state, ofThisRun)) ?? ofThisRun;
+  const busy = useRunner((state) => state.busy);
+  const under = running || busy;
   return (
-    <div className="strip-figures" data-left={left !== null || undefined}>
+    <div className="strip-figures" data-left={under || undefined}>
       <div className="figure">
         <span className="label">images/s</span>
         <span className="value">{step ? formatRate(step.imagesPerSecond) : "–"}</span>
       </div>
-      <div className="figure">
-        <span className="label">left</span>
-        <span className="value">{left === null ? "–" : formatDuration(left)}</span>
-      </div>
+      {under ? <TimeLeft /> : <TimeNeeded seeds={seeds} />}
       <MemoryFigure />
+    </div>
+  );
+}
+
+/** For all that is under way, measuring included; apart from the figure beside it, which changes more often. */
+function TimeLeft() {
+  const left = useClock((state) => state.left);
+  return (
+    <div className="figure">
+      <span className="label">left</span>
+      <span className="value">{left === null ? "–" : formatDuration(left)}</span>
+    </div>
+  );
+}
+
+/** What a run would take, as far as one was timed here before. */
+function TimeNeeded({ seeds }: { seeds: number }) {
+  const { clock } = useStudio();
+  const recipe = useRecipe((state) => state.recipe);
+  const data = useSession((state) => state.data);
+  const model = useSession((state) => state.model);
+  const runs = useRuns((state) => state.runs);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the estimate is made of all of these
+  const needed = useMemo(
+    () => (model && data.length > 0 ? clock.estimate(recipe, seeds) : null),
+    [clock, recipe, seeds, data, model, runs],
+  );
+  return (
+    <div className="figure">
+      <span className="label">takes about</span>
+      <span className="value">{needed === null ? "–" : formatDuration(needed)}</span>
     </div>
   );
 }

@@ -81,11 +81,7 @@ export function HeadFields({ recipe, locked }: { recipe: Recipe; locked: boolean
         <RecipeField name="headTrains" recipe={recipe} locked={locked} />
       )}
       {(recipe.head === "zero-shot" || judges === "zero-shot") && (
-        <PromptEditor
-          value={recipe.prompts}
-          locked={locked}
-          onChange={(prompts) => store.change({ prompts })}
-        />
+        <PromptEditor value={recipe.prompts} locked={locked} />
       )}
       {(recipe.head === "knn" || judges === "knn") && (
         <RecipeField name="neighbours" recipe={recipe} locked={locked} />

@@ -1,35 +1,19 @@
 // The sentences a text tower reads class names in: a set that is known by name, or one's own, one a line.
 import { SegmentedControl, Textarea } from "@mantine/core";
-import { useId, useState } from "react";
-import { promptSets, readTemplates, recipeWords, templateProblem } from "../../session/recipe.ts";
+import { useEffect, useId } from "react";
+import { promptSets, readTemplates, recipeWords } from "../../session/recipe.ts";
 import { Help } from "../shared/Help.tsx";
-
-interface PromptEditorProps {
-  value: string;
-  locked: boolean;
-  onChange: (prompts: string) => void;
-}
+import { useRecipe, useStudio } from "../state/studio.ts";
 
 const { label, explanation } = recipeWords.prompts;
 
-export function PromptEditor({ value, locked, onChange }: PromptEditorProps) {
+export function PromptEditor({ value, locked }: { value: string; locked: boolean }) {
+  const { recipe: store } = useStudio();
   const id = useId();
   const written = readTemplates(value).join("\n");
-  // What is being typed; the recipe takes it whenever it can be used.
-  const [draft, setDraft] = useState<string | null>(null);
+  const draft = useRecipe((state) => state.drafts.prompts);
   const known = value in promptSets;
-  const text = draft ?? written;
-  const problem = templateProblem(text);
-
-  function choose(next: string) {
-    setDraft(null);
-    onChange(next === "own" ? written : next);
-  }
-
-  function type(next: string) {
-    setDraft(next);
-    if (templateProblem(next) === null) onChange(next);
-  }
+  useEffect(() => () => store.forget("prompts"), [store]);
 
   return (
     <div className="field wide">
@@ -45,9 +29,9 @@ export function PromptEditor({ value, locked, onChange }: PromptEditorProps) {
           { value: "single", label: "Single" },
           { value: "own", label: "Your own" },
         ]}
-        value={known && draft === null ? value : "own"}
+        value={known && !draft ? value : "own"}
         disabled={locked}
-        onChange={choose}
+        onChange={(next) => store.change({ prompts: next === "own" ? written : next })}
       />
       <Textarea
         id={id}
@@ -56,13 +40,13 @@ export function PromptEditor({ value, locked, onChange }: PromptEditorProps) {
         maxRows={8}
         size="xs"
         spellCheck={false}
-        value={text}
+        value={draft?.text ?? written}
         disabled={locked}
-        error={problem ? `${problem}.` : undefined}
+        error={draft?.problem ?? undefined}
         description="One sentence a line, {} where the class name goes."
         inputWrapperOrder={["input", "description", "error"]}
-        onChange={(event) => type(event.currentTarget.value)}
-        onBlur={() => problem === null && setDraft(null)}
+        onChange={(event) => store.type("prompts", event.currentTarget.value)}
+        onBlur={() => store.settle("prompts")}
       />
     </div>
   );

@@ -1,6 +1,6 @@
 // One setting of the recipe: its name, its line on what it does, whether it was changed, and where it is chosen.
-import { NumberInput, SegmentedControl, Select, TextInput, Tooltip } from "@mantine/core";
-import { useId, useState } from "react";
+import { SegmentedControl, Select, TextInput, Tooltip } from "@mantine/core";
+import { type KeyboardEvent, useEffect, useId } from "react";
 import {
   defaultRecipe,
   methodWords,
@@ -10,7 +10,7 @@ import {
 } from "../../session/recipe.ts";
 import { Help } from "../shared/Help.tsx";
 import { boundsOf, type RecipeKey } from "../state/recipe_store.ts";
-import { useStudio } from "../state/studio.ts";
+import { useRecipe, useStudio } from "../state/studio.ts";
 
 const steps: Partial<Record<RecipeKey, number>> = {
   rank: 4,
@@ -62,7 +62,13 @@ const optionLines: Record<string, string> = Object.fromEntries(
 const sideBySide = 4;
 
 /** A setting that is one of a list, a short text, or a number. */
-export function RecipeField({ name, recipe, locked }: { name: RecipeKey; recipe: Recipe; locked: boolean }) {
+interface RecipeFieldProps {
+  name: RecipeKey;
+  recipe: Recipe;
+  locked: boolean;
+}
+
+export function RecipeField({ name, recipe, locked }: RecipeFieldProps) {
   const { recipe: store } = useStudio();
   const id = useId();
   const bounds = boundsOf(name);
@@ -115,62 +121,46 @@ export function RecipeField({ name, recipe, locked }: { name: RecipeKey; recipe:
           disabled={locked}
           onChange={put}
         />
-      ) : bounds.kind === "text" ? (
-        <DraftInput
-          id={id}
-          value={String(recipe[name])}
-          disabled={locked}
-          takes={(text) => bounds.takes(text)}
-          onChange={put}
-        />
       ) : (
-        <NumberInput
-          id={id}
-          value={recipe[name] as number}
-          min={bounds.min}
-          max={bounds.max}
-          step={steps[name] ?? 1}
-          allowDecimal={!bounds.whole}
-          allowNegative={false}
-          disabled={locked}
-          onChange={(value) => typeof value === "number" && put(value)}
-        />
+        <TypedSetting id={id} name={name} recipe={recipe} locked={locked} />
       )}
     </div>
   );
 }
 
-interface DraftInputProps {
-  id: string;
-  value: string;
-  disabled: boolean;
-  takes(text: string): boolean;
-  onChange(text: string): void;
-}
+/**
+ * A text or a number, as the person writes it: it is the setting as soon as it can be, and what cannot be stays in sight
+ * with the reason. Arrow keys move a number by a step.
+ */
+function TypedSetting({ id, name, recipe, locked }: { id: string } & RecipeFieldProps) {
+  const { recipe: store } = useStudio();
+  const draft = useRecipe((state) => state.drafts[name]);
+  const bounds = boundsOf(name);
+  const text = draft?.text ?? String(recipe[name]);
+  useEffect(() => () => store.forget(name), [store, name]);
 
-/** A text that may be wrong while it is typed: it becomes the setting when it is left or confirmed and can be one. */
-function DraftInput({ id, value, disabled, takes, onChange }: DraftInputProps) {
-  const [draft, setDraft] = useState(value);
-  const [standing, setStanding] = useState(value);
-  // A link or a reset changes the setting from outside, and the draft with it.
-  if (value !== standing) {
-    setStanding(value);
-    setDraft(value);
+  function onKeyDown(event: KeyboardEvent) {
+    if (event.key === "Enter") store.settle(name);
+    const by = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    if (!by || bounds.kind !== "number") return;
+    event.preventDefault();
+    const step = steps[name] ?? 1;
+    const next = Number(((recipe[name] as number) + by * step).toPrecision(10));
+    if (next >= bounds.min && next <= bounds.max) store.type(name, String(next));
   }
-  const text = draft.trim();
-  const commit = () => {
-    if (takes(text)) onChange(text);
-    else setDraft(value);
-  };
+
   return (
     <TextInput
       id={id}
-      value={draft}
-      error={!takes(text)}
-      disabled={disabled}
-      onChange={(event) => setDraft(event.currentTarget.value)}
-      onBlur={commit}
-      onKeyDown={(event) => event.key === "Enter" && commit()}
+      value={text}
+      error={draft?.problem ?? undefined}
+      disabled={locked}
+      inputMode={bounds.kind === "number" ? "decimal" : undefined}
+      autoComplete="off"
+      spellCheck={false}
+      onChange={(event) => store.type(name, event.currentTarget.value)}
+      onBlur={() => store.settle(name)}
+      onKeyDown={onKeyDown}
     />
   );
 }

@@ -9,6 +9,7 @@ import { linkTo, type RecipeKey, recipeKeys } from "../state/recipe_store.ts";
 import { useRecipe, useSession, useStudio } from "../state/studio.ts";
 import { HeadFields } from "./HeadFields.tsx";
 import { RecipeField } from "./RecipeField.tsx";
+import { useWarnings } from "./warnings.ts";
 
 const basics: RecipeKey[] = ["method", "select", "granularity", "rank", "budget", "epochs", "batch", "keep"];
 /** What the classifier reads depends on the model, and is chosen there; the head has fields of its own. */
@@ -20,9 +21,11 @@ export function RecipePanel() {
   const recipe = useRecipe((state) => state.recipe);
   const problems = useRecipe((state) => state.problems);
   const running = useSession((state) => state.running);
+  const warnings = useWarnings();
   const [more, setMore] = useState(() => others.some((key) => recipe[key] !== defaultRecipe[key]));
   const shown = (key: RecipeKey) => applies(key, recipe);
-  const changed = recipeKeys.some((key) => recipe[key] !== defaultRecipe[key]);
+  const typed = useRecipe((state) => Object.keys(state.drafts).length > 0);
+  const changed = typed || recipeKeys.some((key) => recipe[key] !== defaultRecipe[key]);
 
   async function copyLink() {
     const link = new URL(location.href);
@@ -70,6 +73,16 @@ export function RecipePanel() {
             Dismiss
           </button>
         </div>
+      )}
+      {warnings.length > 0 && (
+        <ul className="issues" aria-label="Before you start">
+          {warnings.map((text) => (
+            <li key={text} className="issue">
+              <Icon name="warning" className="tone-warning" />
+              <span>{text}</span>
+            </li>
+          ))}
+        </ul>
       )}
       <div className="fields">
         {basics.filter(shown).map((key) => (

@@ -1,11 +1,12 @@
 // Chosen runs side by side: results and what differs in their recipes, mean and spread over seeds, curves over each
 // other, target against another role with the way from before to after, and which gates are open.
-import { Button, SegmentedControl, Select } from "@mantine/core";
-import { useMemo, useState } from "react";
+import { Button, Select } from "@mantine/core";
+import { useMemo, useRef, useState } from "react";
 import {
   CartesianGrid,
   ComposedChart,
   Line,
+  ReferenceArea,
   ReferenceDot,
   ResponsiveContainer,
   Scatter,
@@ -18,6 +19,10 @@ import { type Spread, spreadOf } from "../../session/line_up.ts";
 import type { SetRole } from "../../session/protocol.ts";
 import { recipeWords } from "../../session/recipe.ts";
 import type { RunDetails, RunRecord } from "../../session/run_record.ts";
+import { csvFile } from "../figures/figure_file.ts";
+import { along, axisTick, diamond, stepTicks } from "../figures/marks.tsx";
+import { SaveFigure } from "../figures/SaveFigure.tsx";
+import { useZoom, type Zoom, ZoomSlider } from "../figures/zoom.tsx";
 import { formatCount } from "../shared/format.ts";
 import { Panel } from "../shared/Panel.tsx";
 import { save } from "../shared/save.ts";
@@ -139,6 +144,11 @@ function SideBySide({ runs, dark }: ComparisonProps) {
         <thead>
           <tr>
             <th scope="col">Run</th>
+            {settings.map((key) => (
+              <th key={key} scope="col" className={classes.number} data-setting>
+                {recipeWords[key].label}
+              </th>
+            ))}
             {sets.map(({ role, name }) => (
               <th key={`${role}/${name}`} scope="col" className={classes.number}>
                 <span className="dim">{roleNames[role]}</span>
@@ -149,11 +159,6 @@ function SideBySide({ runs, dark }: ComparisonProps) {
             <th scope="col" className={classes.number}>
               Open
             </th>
-            {settings.map((key) => (
-              <th key={key} scope="col" className={classes.number} data-setting>
-                {recipeWords[key].label}
-              </th>
-            ))}
           </tr>
         </thead>
         {folded.length > 0 && (
@@ -163,6 +168,11 @@ function SideBySide({ runs, dark }: ComparisonProps) {
                 <th scope="row">
                   {groupName(group)}, mean of {group.length}
                 </th>
+                {settings.map((key) => (
+                  <td key={key} className={classes.number}>
+                    {key === "seed" ? "" : settingText(group[0]?.recipe[key] ?? "")}
+                  </td>
+                ))}
                 {sets.map((set) => {
                   const values = group.flatMap((run) => value(run, set)?.after ?? []);
                   const spread = spreadOf(values);
@@ -175,11 +185,6 @@ function SideBySide({ runs, dark }: ComparisonProps) {
                 <td className={classes.number}>
                   {spreadText(spreadOf(group.map(({ open }) => open)) as Spread, 1)}
                 </td>
-                {settings.map((key) => (
-                  <td key={key} className={classes.number}>
-                    {key === "seed" ? "" : settingText(group[0]?.recipe[key] ?? "")}
-                  </td>
-                ))}
               </tr>
             ))}
           </tbody>
@@ -195,6 +200,11 @@ function SideBySide({ runs, dark }: ComparisonProps) {
                   </span>
                 </span>
               </th>
+              {settings.map((key) => (
+                <td key={key} className={classes.number} title={settingText(run.recipe[key])}>
+                  <span className={classes.setting}>{settingText(run.recipe[key])}</span>
+                </td>
+              ))}
               {sets.map((set) => {
                 const found = value(run, set);
                 return (
@@ -206,11 +216,6 @@ function SideBySide({ runs, dark }: ComparisonProps) {
               <td className={classes.number}>
                 {run.open} of {run.gates}
               </td>
-              {settings.map((key) => (
-                <td key={key} className={classes.number} title={settingText(run.recipe[key])}>
-                  <span className={classes.setting}>{settingText(run.recipe[key])}</span>
-                </td>
-              ))}
             </tr>
           ))}
         </tbody>
@@ -242,79 +247,166 @@ function Overlay({
     ({ value }) =>
       value === "loss" || value === "open" || runs.some(({ run }) => roleScore(run, value) !== null),
   );
-  const [wanted, setWanted] = useState<CurveKind>("target");
-  const kind = kinds.some(({ value }) => value === wanted) ? wanted : "loss";
-  const rows = useMemo(() => overlaid(runs, kind), [runs, kind]);
+  const total = Math.max(0, ...runs.map(({ details }) => details.steps.at(-1)?.step ?? 0));
+  const zoom = useZoom(total);
   return (
     <Panel
       title="Curves over each other"
-      help="Bold lines are smoothed where the values are noisy (loss); thin ones are as measured. While training, each set is measured on at most 64 images."
-      actions={
-        <SegmentedControl
-          aria-label="Which curve"
-          data={kinds}
-          value={kind}
-          onChange={(value) => setWanted(value as CurveKind)}
-        />
-      }
+      help="Lines are what was measured while training, on the target's validation images and a part of every other set; a diamond is where a run ended, on all held-out images. Bold lines of the loss are smoothed."
     >
-      {rows.length === 0 ? (
+      {total === 0 ? (
         <p className={classes.none}>These runs have no curves.</p>
       ) : (
-        <ResponsiveContainer width="100%" height={260} debounce={50}>
-          <ComposedChart data={rows} margin={{ top: 8, right: 12, bottom: 0, left: 0 }}>
-            <CartesianGrid stroke="var(--grid)" vertical={false} />
-            <XAxis
-              dataKey="step"
-              type="number"
-              domain={[0, "dataMax"]}
-              tick={tick}
-              tickLine={false}
-              tickFormatter={(step: number) => formatCount(step)}
-              stroke="var(--line)"
-            />
-            <YAxis
-              width={44}
-              domain={kind === "loss" || kind === "open" ? [0, "auto"] : ["auto", "auto"]}
-              tick={tick}
-              tickLine={false}
-              axisLine={false}
-              tickFormatter={(value: number) => String(Number(value.toPrecision(3)))}
-            />
-            {kind === "loss" &&
-              runs.map(({ run }) => (
-                <Line
-                  key={`${run.id}/raw`}
-                  dataKey={(row: CurvePoint) => row.raw[run.id]}
-                  stroke={runColour(run.colour, dark)}
-                  strokeOpacity={0.3}
-                  strokeWidth={1}
-                  dot={false}
-                  isAnimationActive={false}
-                />
-              ))}
-            {runs.map(({ run }) => (
+        <>
+          <div className={classes.multiples}>
+            {kinds.map(({ value, label }) => (
+              <OverlayChart
+                key={value}
+                kind={value}
+                label={label}
+                runs={runs}
+                dark={dark}
+                zoom={zoom}
+                total={total}
+              />
+            ))}
+          </div>
+          <ZoomSlider zoom={zoom} total={total} hint="Drag over a chart, or move an end, to look closer" />
+        </>
+      )}
+    </Panel>
+  );
+}
+
+/** Where the others point when the pointer is over one chart: what was measured there or last before. */
+const byStep: SyncMethod = (ticks, { activeLabel }) => {
+  const step = Number(activeLabel);
+  return Math.max(
+    0,
+    ticks.findLastIndex(({ value }) => Number(value) <= step),
+  );
+};
+type SyncMethod = (
+  ticks: readonly { value: unknown }[],
+  pointed: { activeLabel?: string | number | undefined },
+) => number;
+
+interface OverlayChartProps {
+  kind: CurveKind;
+  label: string;
+  runs: readonly { run: RunRecord; details: RunDetails }[];
+  dark: boolean;
+  zoom: Zoom;
+  total: number;
+}
+
+function OverlayChart({ kind, label, runs, dark, zoom, total }: OverlayChartProps) {
+  const figure = useRef<HTMLElement>(null);
+  const rows = useMemo(() => overlaid(runs, kind), [runs, kind]);
+  const accuracy = kind !== "loss" && kind !== "open";
+  const name = accuracy ? `${label} accuracy, %` : kind === "loss" ? "Loss" : "Open blocks";
+  const [from, to] = zoom.range ?? [0, total];
+  if (rows.length === 0) return null;
+  return (
+    <figure className={classes.overlay} ref={figure}>
+      <figcaption className={classes.caption}>
+        {name}
+        <SaveFigure
+          figure={figure}
+          file={`runs-${kind}`}
+          title={name}
+          legend={runs.map(({ run }) => ({ name: run.name, colour: runColour(run.colour, dark) }))}
+          csv={() =>
+            csvFile([
+              ["step", ...runs.map(({ run }) => run.name)],
+              ...rows.map(({ step, at }) => [step, ...runs.map(({ run }) => at[run.id]?.raw)]),
+            ])
+          }
+        />
+      </figcaption>
+      <ResponsiveContainer width="100%" height={210} debounce={50}>
+        <ComposedChart
+          data={rows}
+          syncId="selora-runs"
+          syncMethod={byStep as never}
+          margin={{ top: 8, right: 12, bottom: 12, left: 0 }}
+          {...zoom.handlers}
+        >
+          <CartesianGrid stroke="var(--grid)" vertical={false} />
+          <XAxis
+            dataKey="step"
+            type="number"
+            domain={[from, to]}
+            ticks={stepTicks(from, to)}
+            interval={0}
+            allowDataOverflow
+            tick={axisTick}
+            tickLine={false}
+            tickFormatter={(step: number) => formatCount(step)}
+            stroke="var(--line)"
+            label={along("step")}
+          />
+          <YAxis
+            width={44}
+            domain={accuracy ? ["auto", "auto"] : [0, "auto"]}
+            tick={axisTick}
+            tickLine={false}
+            axisLine={false}
+            tickFormatter={(value: number) => String(Number(value.toPrecision(3)))}
+          />
+          {kind === "loss" &&
+            runs.map(({ run }) => (
               <Line
-                key={run.id}
-                type={kind === "open" ? "stepAfter" : "linear"}
-                dataKey={(row: CurvePoint) => row.smooth[run.id]}
-                name={run.name}
+                key={`${run.id}/raw`}
+                dataKey={(row: CurvePoint) => row.at[run.id]?.raw}
                 stroke={runColour(run.colour, dark)}
-                strokeWidth={2}
+                strokeOpacity={0.3}
+                strokeWidth={1}
                 dot={false}
+                connectNulls
                 isAnimationActive={false}
               />
             ))}
-            <Tooltip
-              content={(<CurveTip runs={runs} dark={dark} kind={kind} />) as never}
+          {runs.map(({ run }) => (
+            <Line
+              key={run.id}
+              type={kind === "open" ? "stepAfter" : "linear"}
+              dataKey={(row: CurvePoint) => row.at[run.id]?.smooth}
+              name={run.name}
+              stroke={runColour(run.colour, dark)}
+              strokeWidth={2}
+              dot={false}
+              connectNulls
               isAnimationActive={false}
-              cursor={{ stroke: "var(--dim)" }}
-              wrapperStyle={{ zIndex: 5 }}
             />
-          </ComposedChart>
-        </ResponsiveContainer>
-      )}
-    </Panel>
+          ))}
+          {accuracy &&
+            runs.map(({ run }) => {
+              const after = roleScore(run, kind);
+              return (
+                after !== null && (
+                  <ReferenceDot
+                    key={`${run.id}/after`}
+                    x={run.steps}
+                    y={100 * after}
+                    ifOverflow={zoom.range ? "discard" : "extendDomain"}
+                    shape={diamond(runColour(run.colour, dark))}
+                  />
+                )
+              );
+            })}
+          {zoom.drawn && (
+            <ReferenceArea x1={zoom.drawn[0]} x2={zoom.drawn[1]} fill="var(--dim)" fillOpacity={0.15} />
+          )}
+          <Tooltip
+            content={(<CurveTip runs={runs} dark={dark} kind={kind} />) as never}
+            isAnimationActive={false}
+            cursor={{ stroke: "var(--dim)" }}
+            wrapperStyle={{ zIndex: 5 }}
+          />
+        </ComposedChart>
+      </ResponsiveContainer>
+    </figure>
   );
 }
 
@@ -332,14 +424,16 @@ function CurveTip(props: {
     <div className={classes.tip}>
       <span className="dim">step {formatCount(row.step)}</span>
       {props.runs.map(({ run }) => {
-        const [raw, smoothed] = [row.raw[run.id], row.smooth[run.id]];
-        if (raw === null || raw === undefined) return null;
+        const known = row.last[run.id];
+        if (!known) return null;
+        const { raw, smooth, step } = known;
         return (
           <span key={run.id} className={classes.name}>
             <span className={classes.swatch} style={{ background: runColour(run.colour, props.dark) }} />
             {run.name}
             <b>{props.kind === "loss" ? decimal(raw) : props.kind === "open" ? raw : `${raw.toFixed(1)}%`}</b>
-            {props.kind === "loss" && <span className="dim">smoothed {decimal(smoothed ?? Number.NaN)}</span>}
+            {props.kind === "loss" && <span className="dim">smoothed {decimal(smooth)}</span>}
+            {step !== row.step && <span className="dim">at step {formatCount(step)}</span>}
           </span>
         );
       })}
@@ -354,6 +448,7 @@ function Plane({
   runs: readonly { run: RunRecord; details: RunDetails | null }[];
   dark: boolean;
 }) {
+  const figure = useRef<HTMLDivElement>(null);
   const [wanted, setWanted] = useState<SetRole>("ood");
   const axes = (["ood", "retention"] as const).filter((role) => inPlane(runs, role).length > 0);
   const role = axes.find((one) => one === wanted) ?? axes[0];
@@ -365,80 +460,98 @@ function Plane({
       title="Target against the rest"
       help="Each dot is a run; a ring is where it began (the linear probe). A line is the way between, measured with a quarter, half and three quarters of the change (WiSE-FT), on at most 256 images a set; the suite measures it, and What if measures it for one run."
       actions={
-        axes.length > 1 && (
-          <Select
-            w={120}
-            aria-label="Against which"
-            data={axes.map((value) => ({ value, label: roleNames[value] }))}
-            value={role ?? null}
-            allowDeselect={false}
-            onChange={(value) => value && setWanted(value as SetRole)}
-          />
-        )
+        <>
+          {axes.length > 1 && (
+            <Select
+              w={120}
+              aria-label="Against which"
+              data={axes.map((value) => ({ value, label: roleNames[value] }))}
+              value={role ?? null}
+              allowDeselect={false}
+              onChange={(value) => value && setWanted(value as SetRole)}
+            />
+          )}
+          {role && (
+            <SaveFigure
+              figure={figure}
+              file={`target-${role}`}
+              title={`Target against ${roleNames[role]}, accuracy in %`}
+              legend={points.map(({ id, name }) => ({ name, colour: colour(id) }))}
+              csv={() =>
+                csvFile([
+                  ["run", role, "target", `${role} before`, "target before"],
+                  ...points.map(({ name, x, y, before }) => [name, x, y, before.x, before.y]),
+                ])
+              }
+            />
+          )}
+        </>
       }
     >
       {!role ? (
         <p className={classes.none}>For this, runs need OOD or retention images.</p>
       ) : (
-        <ResponsiveContainer width="100%" height={260} debounce={50}>
-          <ScatterChart margin={{ top: 8, right: 16, bottom: 14, left: 0 }}>
-            <CartesianGrid stroke="var(--grid)" />
-            <XAxis
-              type="number"
-              dataKey="x"
-              domain={["dataMin - 2", "dataMax + 2"]}
-              tick={tick}
-              tickLine={false}
-              tickFormatter={(value: number) => value.toFixed(0)}
-              stroke="var(--line)"
-              label={{ value: `${roleNames[role]}, %`, position: "insideBottom", offset: -8, ...tick }}
-            />
-            <YAxis
-              type="number"
-              dataKey="y"
-              width={44}
-              domain={["dataMin - 2", "dataMax + 2"]}
-              tick={tick}
-              tickLine={false}
-              tickFormatter={(value: number) => value.toFixed(0)}
-              axisLine={false}
-              label={{ value: "Target, %", angle: -90, position: "insideLeft", offset: 12, ...tick }}
-            />
-            {paths.map(({ id, path }) => (
+        <div ref={figure}>
+          <ResponsiveContainer width="100%" height={260} debounce={50}>
+            <ScatterChart margin={{ top: 8, right: 16, bottom: 14, left: 0 }}>
+              <CartesianGrid stroke="var(--grid)" />
+              <XAxis
+                type="number"
+                dataKey="x"
+                domain={["dataMin - 2", "dataMax + 2"]}
+                tick={tick}
+                tickLine={false}
+                tickFormatter={(value: number) => value.toFixed(0)}
+                stroke="var(--line)"
+                label={{ value: `${roleNames[role]}, %`, position: "insideBottom", offset: -8, ...tick }}
+              />
+              <YAxis
+                type="number"
+                dataKey="y"
+                width={44}
+                domain={["dataMin - 2", "dataMax + 2"]}
+                tick={tick}
+                tickLine={false}
+                tickFormatter={(value: number) => value.toFixed(0)}
+                axisLine={false}
+                label={{ value: "Target, %", angle: -90, position: "insideLeft", offset: 12, ...tick }}
+              />
+              {paths.map(({ id, path }) => (
+                <Scatter
+                  key={`${id}/path`}
+                  data={path.map((one) => ({ ...one, name: nameOf(points, id), colour: colour(id) }))}
+                  fill={colour(id)}
+                  line={{ stroke: colour(id), strokeWidth: 1.5, strokeOpacity: 0.7 }}
+                  shape={(<Small />) as never}
+                  isAnimationActive={false}
+                />
+              ))}
               <Scatter
-                key={`${id}/path`}
-                data={path.map((one) => ({ ...one, name: nameOf(points, id), colour: colour(id) }))}
-                fill={colour(id)}
-                line={{ stroke: colour(id), strokeWidth: 1.5, strokeOpacity: 0.7 }}
-                shape={(<Small />) as never}
+                data={points.map((one) => ({ ...one, colour: colour(one.id) }))}
+                shape={(<Dot />) as never}
                 isAnimationActive={false}
               />
-            ))}
-            <Scatter
-              data={points.map((one) => ({ ...one, colour: colour(one.id) }))}
-              shape={(<Dot />) as never}
-              isAnimationActive={false}
-            />
-            {points.map(({ id, before }) => (
-              <ReferenceDot
-                key={id}
-                x={before.x}
-                y={before.y}
-                r={5}
-                fill="none"
-                stroke={colour(id)}
-                strokeWidth={1.5}
-                ifOverflow="extendDomain"
+              {points.map(({ id, before }) => (
+                <ReferenceDot
+                  key={id}
+                  x={before.x}
+                  y={before.y}
+                  r={5}
+                  fill="none"
+                  stroke={colour(id)}
+                  strokeWidth={1.5}
+                  ifOverflow="extendDomain"
+                />
+              ))}
+              <Tooltip
+                content={(<PlaneTip x={roleNames[role]} />) as never}
+                isAnimationActive={false}
+                cursor={false}
+                wrapperStyle={{ zIndex: 5 }}
               />
-            ))}
-            <Tooltip
-              content={(<PlaneTip x={roleNames[role]} />) as never}
-              isAnimationActive={false}
-              cursor={false}
-              wrapperStyle={{ zIndex: 5 }}
-            />
-          </ScatterChart>
-        </ResponsiveContainer>
+            </ScatterChart>
+          </ResponsiveContainer>
+        </div>
       )}
     </Panel>
   );

@@ -7,7 +7,7 @@ it("lists a run of a row that failed, and why", () => {
   const markup = renderToStaticMarkup(
     <table>
       <tbody>
-        <FailedRows failed={failed} />
+        <FailedRows failed={failed} columns={10} />
       </tbody>
     </table>,
   );

@@ -1,18 +1,31 @@
 // The list of kept runs: what each reached, chosen, renamed, tagged, coloured, opened again or deleted from here.
 import { ActionIcon, Button, Checkbox, Menu, TextInput, Tooltip } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
-import { useRef, useState } from "react";
+import { useMemo, useRef, useState } from "react";
+import { moreThanChance } from "../../session/chance.ts";
 import type { SetRole } from "../../session/protocol.ts";
+import { type Recipe, recipeWords } from "../../session/recipe.ts";
 import type { RunRecord } from "../../session/run_record.ts";
+import { Change } from "../compare/Change.tsx";
 import { formatCount, formatDuration, plural } from "../shared/format.ts";
 import { Icon } from "../shared/Icon.tsx";
 import type { RunnerState } from "../state/runner.ts";
 import { comparedLimit } from "../state/runs_store.ts";
 import { useRuns, useSession, useStudio } from "../state/studio.ts";
-import { percent, pointsChange } from "../watch/format.ts";
-import { roleNames } from "../watch/sets.ts";
+import { percent } from "../watch/format.ts";
 import { colourNames, runColour } from "./colours.ts";
-import { roleScore } from "./comparison.ts";
+import {
+  columns,
+  dataText,
+  differences,
+  matches,
+  roleBalanced,
+  roleCompared,
+  roleScore,
+  type Sorting,
+  settingText,
+  sorted,
+} from "./comparison.ts";
 import classes from "./Runs.module.css";
 
 const roles: readonly SetRole[] = ["target", "ood", "retention"];
@@ -33,12 +46,19 @@ export function RunsTable({ runs, failed, compared, dark, onOpened }: RunsTableP
   const { runs: store } = useStudio();
   const [shown, setShown] = useState(PAGE);
   const [wanted, setWanted] = useState("");
-  const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = runs.filter((run) => {
-    const text = [run.name, ...run.tags, run.recipe.method, run.series?.name ?? "", run.model.name];
-    const all = text.join(" ").toLowerCase();
-    return words.every((word) => all.includes(word));
-  });
+  const [sorting, setSorting] = useState<Sorting>({ by: "when", down: true });
+  const found = useMemo(
+    () =>
+      sorted(
+        runs.filter((run) => matches(run, wanted)),
+        sorting,
+      ),
+    [runs, wanted, sorting],
+  );
+  const settings = useMemo(() => differences(found).slice(0, SETTINGS), [found]);
+  const head = (by: Sorting["by"], label: string, number = false) => (
+    <SortHead key={by} by={by} label={label} number={number} sorting={sorting} onSort={setSorting} />
+  );
   const toggle = (id: string) =>
     void store.compare(compared.includes(id) ? compared.filter((one) => one !== id) : [...compared, id]);
 
@@ -72,14 +92,14 @@ export function RunsTable({ runs, failed, compared, dark, onOpened }: RunsTableP
         {runs.length > 8 && (
           <TextInput
             aria-label="Find runs"
-            placeholder="Find by name, tag, method"
+            placeholder="Find: a name, a tag, rank=4"
             leftSection={<Icon name="search" />}
             value={wanted}
             onChange={(event) => setWanted(event.currentTarget.value)}
           />
         )}
         <span className="dim">
-          {words.length > 0 && `${formatCount(found.length)} of `}
+          {wanted.trim() !== "" && `${formatCount(found.length)} of `}
           {plural(runs.length, "run")}
           {compared.length > 0 && `, ${compared.length} compared (at most ${comparedLimit})`}
         </span>
@@ -102,30 +122,24 @@ export function RunsTable({ runs, failed, compared, dark, onOpened }: RunsTableP
               <th scope="col">
                 <span className="unseen">Compare</span>
               </th>
-              <th scope="col">Run</th>
-              {roles.map((role) => (
-                <th key={role} scope="col" className={classes.number}>
-                  {roleNames[role]}
-                </th>
-              ))}
-              <th scope="col" className={classes.number}>
-                Open
-              </th>
-              <th scope="col" className={classes.number}>
-                Took
-              </th>
-              <th scope="col">Ended</th>
+              {columns.map(({ key, label }) => [
+                head(key, label, numbers.has(key)),
+                ...(key === "name"
+                  ? settings.map((setting) => head(setting, recipeWords[setting].label))
+                  : []),
+              ])}
               <th scope="col">
                 <span className="unseen">Actions</span>
               </th>
             </tr>
           </thead>
           <tbody>
-            <FailedRows failed={failed} />
+            <FailedRows failed={failed} columns={columns.length + settings.length} />
             {found.slice(0, shown).map((run) => (
               <Row
                 key={run.id}
                 run={run}
+                settings={settings}
                 chosen={compared.includes(run.id)}
                 dark={dark}
                 onToggle={() => toggle(run.id)}
@@ -145,8 +159,41 @@ export function RunsTable({ runs, failed, compared, dark, onOpened }: RunsTableP
   );
 }
 
+const numbers: ReadonlySet<string> = new Set(["target", "ood", "retention", "open", "seconds"]);
+/** Most settings that stand as columns: those in which the runs listed differ. */
+const SETTINGS = 5;
+
+interface SortHeadProps {
+  by: Sorting["by"];
+  label: string;
+  number: boolean;
+  sorting: Sorting;
+  onSort: (sorting: Sorting) => void;
+}
+
+/** A heading that puts the list in its order, and pressed again in the other. */
+function SortHead({ by, label, number, sorting, onSort }: SortHeadProps) {
+  const here = sorting.by === by;
+  return (
+    <th
+      scope="col"
+      className={number ? classes.number : undefined}
+      aria-sort={here ? (sorting.down ? "descending" : "ascending") : "none"}
+    >
+      <button
+        type="button"
+        className={classes.sort}
+        onClick={() => onSort({ by, down: here ? !sorting.down : number || by === "when" })}
+      >
+        {label}
+        <span aria-hidden="true">{here ? (sorting.down ? " ↓" : " ↑") : ""}</span>
+      </button>
+    </th>
+  );
+}
+
 /** Runs of the last row of runs that failed, and why; they are told of until another row starts. */
-export function FailedRows({ failed }: { failed: RunnerState["failed"] }) {
+export function FailedRows({ failed, columns: count }: { failed: RunnerState["failed"]; columns: number }) {
   return failed.map(({ name, text }) => (
     <tr key={`${name}: ${text}`}>
       <td />
@@ -158,7 +205,7 @@ export function FailedRows({ failed }: { failed: RunnerState["failed"] }) {
           <span className={classes.tag}>failed</span>
         </span>
       </th>
-      <td className={classes.why} colSpan={7}>
+      <td className={classes.why} colSpan={count}>
         {text}
       </td>
     </tr>
@@ -167,6 +214,7 @@ export function FailedRows({ failed }: { failed: RunnerState["failed"] }) {
 
 interface RowProps {
   run: RunRecord;
+  settings: readonly (keyof Recipe)[];
   chosen: boolean;
   dark: boolean;
   onToggle: () => void;
@@ -174,16 +222,18 @@ interface RowProps {
   onOpened: () => void;
 }
 
-function Row({ run, chosen, dark, onToggle, onRemove, onOpened }: RowProps) {
+type Edited = "name" | "tags" | "note";
+
+function Row({ run, settings, chosen, dark, onToggle, onRemove, onOpened }: RowProps) {
   const { runs: store, recipe, sitting } = useStudio();
   const openable = useRuns((state) => state.openable.has(run.id));
   const unstored = useRuns((state) => state.unstored.has(run.id));
   const current = useSession((state) => state.run.id === run.id);
   const busy = useSession((state) => state.running || state.model === null || state.reading.length > 0);
-  const [editing, setEditing] = useState<"name" | "tags" | null>(null);
+  const [editing, setEditing] = useState<Edited | null>(null);
   // The menu gives the focus back when it closes; the field takes it after that.
-  const wish = useRef<"name" | "tags" | null>(null);
-  const wishFor = (what: "name" | "tags") => {
+  const wish = useRef<Edited | null>(null);
+  const wishFor = (what: Edited) => {
     wish.current = what;
   };
 
@@ -193,6 +243,7 @@ function Row({ run, chosen, dark, onToggle, onRemove, onOpened }: RowProps) {
       const tags = text.split(/[,\s]+/).filter(Boolean);
       void store.change(run.id, { tags: [...new Set(tags.map((tag) => tag.slice(0, 40)))].slice(0, 20) });
     }
+    if (editing === "note") void store.change(run.id, { note: text.trim().slice(0, 2000) });
     setEditing(null);
   }
 
@@ -210,7 +261,7 @@ function Row({ run, chosen, dark, onToggle, onRemove, onOpened }: RowProps) {
       <th scope="row">
         <span className={classes.name}>
           <span className={classes.swatch} style={{ background: runColour(run.colour, dark) }} />
-          {editing ? (
+          {editing && editing !== "note" ? (
             <TextInput
               size="xs"
               className={classes.edit}
@@ -247,6 +298,11 @@ function Row({ run, chosen, dark, onToggle, onRemove, onOpened }: RowProps) {
           )}
         </span>
       </th>
+      {settings.map((key) => (
+        <td key={key} title={settingText(run.recipe[key])}>
+          <span className={classes.setting}>{settingText(run.recipe[key])}</span>
+        </td>
+      ))}
       {roles.map((role) => (
         <td key={role} className={classes.number}>
           <Accuracy run={run} role={role} />
@@ -257,6 +313,33 @@ function Row({ run, chosen, dark, onToggle, onRemove, onOpened }: RowProps) {
       </td>
       <td className={classes.number}>{formatDuration(run.seconds)}</td>
       <td className={classes.when}>{when(run.when)}</td>
+      <td title={run.model.name}>
+        <span className={classes.setting}>{run.model.name}</span>
+      </td>
+      <td title={run.data.map(({ role, name, images }) => `${role}: ${name}, ${images} images`).join("\n")}>
+        <span className={classes.setting}>{dataText(run)}</span>
+      </td>
+      <td>
+        {editing === "note" ? (
+          <TextInput
+            size="xs"
+            className={classes.edit}
+            aria-label="Note on the run"
+            defaultValue={run.note ?? ""}
+            maxLength={2000}
+            autoFocus
+            onBlur={(event) => put(event.currentTarget.value)}
+            onKeyDown={(event) => {
+              if (event.key === "Enter") event.currentTarget.blur();
+              if (event.key === "Escape") setEditing(null);
+            }}
+          />
+        ) : (
+          <span className={classes.setting} title={run.note}>
+            {run.note}
+          </span>
+        )}
+      </td>
       <td>
         <Menu
           position="bottom-end"
@@ -284,6 +367,7 @@ function Row({ run, chosen, dark, onToggle, onRemove, onOpened }: RowProps) {
             <Menu.Divider />
             <Menu.Item onClick={() => wishFor("name")}>Rename</Menu.Item>
             <Menu.Item onClick={() => wishFor("tags")}>Tags</Menu.Item>
+            <Menu.Item onClick={() => wishFor("note")}>Note</Menu.Item>
             <Menu.Label>Colour</Menu.Label>
             <div className={classes.colours}>
               {colourNames.map((name, colour) => (
@@ -311,9 +395,11 @@ function Row({ run, chosen, dark, onToggle, onRemove, onOpened }: RowProps) {
 function Accuracy({ run, role }: { run: RunRecord; role: SetRole }) {
   const [before, after] = [roleScore(run, role, "before"), roleScore(run, role)];
   if (before === null || after === null) return <span className="dim">–</span>;
+  const balanced = roleBalanced(run, role);
   return (
     <>
-      {percent(after)} <span className={classes.change}>{pointsChange(after - before)}</span>
+      {percent(after)} <Change from={before} to={after} sure={moreThanChance(roleCompared(run, role))} />
+      {balanced !== null && <span className={classes.balanced}>balanced {percent(balanced)}</span>}
     </>
   );
 }

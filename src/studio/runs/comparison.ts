@@ -1,10 +1,13 @@
 // Kept runs as they are compared: accuracies by role, means over seeds, curves on one grid of steps, points of the
 // scatter, and the files a person can take along.
+import { balancedTells } from "../../session/balanced.ts";
+import type { Compared } from "../../session/chance.ts";
 import { spreadOf } from "../../session/line_up.ts";
 import type { SetRole } from "../../session/protocol.ts";
 import { type Recipe, recipeWords } from "../../session/recipe.ts";
 import { differingSettings, type RunDetails, type RunRecord } from "../../session/run_record.ts";
-import { smooth } from "../watch/series.ts";
+import { csvFile } from "../figures/figure_file.ts";
+import { smooth, thin, withStart } from "../watch/series.ts";
 
 export type Measure = "before" | "after";
 
@@ -12,6 +15,110 @@ export type Measure = "before" | "after";
 export function roleScore(run: RunRecord, role: SetRole, measure: Measure = "after"): number | null {
   const values = run.scores.filter((set) => set.role === role).map((set) => set[measure]);
   return spreadOf(values)?.mean ?? null;
+}
+
+/** A role's sets before and after, to be judged by chance. */
+export function roleCompared(run: RunRecord, role: SetRole): Compared[] {
+  return run.scores
+    .filter((set) => set.role === role)
+    .map(({ before, after, count, pairs, repeated }) => ({
+      ...{ before, after, count, pairs: pairs ?? null },
+      ...(repeated !== undefined && { repeated }),
+    }));
+}
+
+/** Mean balanced accuracy of a role where the balanced says what the accuracy does not; else null. */
+export function roleBalanced(run: RunRecord, role: SetRole): number | null {
+  const sets = run.scores.filter((set) => set.role === role);
+  const tells = sets.some(
+    ({ balanced, interval }) => balanced && balancedTells({ balanced: balanced.after, interval }),
+  );
+  const values = sets.flatMap(({ balanced }) => balanced?.after ?? []);
+  return tells && values.length === sets.length ? (spreadOf(values)?.mean ?? null) : null;
+}
+
+/** What a list of runs can be in the order of. */
+export const columns = [
+  { key: "name", label: "Run" },
+  { key: "target", label: "Target" },
+  { key: "ood", label: "OOD" },
+  { key: "retention", label: "Retention" },
+  { key: "open", label: "Open" },
+  { key: "seconds", label: "Took" },
+  { key: "when", label: "Ended" },
+  { key: "model", label: "Model" },
+  { key: "data", label: "Images" },
+  { key: "note", label: "Note" },
+] as const;
+export type ColumnKey = (typeof columns)[number]["key"];
+
+/** What a list is sorted by: a column, or a setting of the recipe. */
+export type SortKey = ColumnKey | keyof Recipe;
+export interface Sorting {
+  by: SortKey;
+  down: boolean;
+}
+
+function sortValue(run: RunRecord, by: SortKey): string | number | null {
+  switch (by) {
+    case "target":
+    case "ood":
+    case "retention":
+      return roleScore(run, by);
+    case "name":
+    case "open":
+    case "seconds":
+    case "when":
+      return run[by];
+    case "note":
+      return run.note?.trim() || null;
+    case "model":
+      return run.model.name;
+    case "data":
+      return dataText(run);
+    default:
+      return run.recipe[by];
+  }
+}
+
+/** What a run was made on, in a few words: its target, and how many other sets. */
+export function dataText({ data }: RunRecord): string {
+  const target = data.find(({ role }) => role === "target");
+  const others = data.length - (target ? 1 : 0);
+  return `${target?.name ?? "–"}${others > 0 ? ` +${others}` : ""}`;
+}
+
+/** Runs in an order; what a run has not comes last, whichever way; the newest first among equals. */
+export function sorted(runs: readonly RunRecord[], { by, down }: Sorting): RunRecord[] {
+  const sign = down ? -1 : 1;
+  return [...runs].sort((one, other) => {
+    const [a, b] = [sortValue(one, by), sortValue(other, by)];
+    if (a === b) return other.when - one.when;
+    if (a === null) return 1;
+    if (b === null) return -1;
+    const order =
+      typeof a === "number" && typeof b === "number"
+        ? a - b
+        : String(a).localeCompare(String(b), undefined, { numeric: true });
+    return sign * order || other.when - one.when;
+  });
+}
+
+/** Whether every word of a search stands somewhere in what is known of a run: `rank=4` finds a setting. */
+export function matches(run: RunRecord, search: string): boolean {
+  const settings = Object.entries(run.recipe).map(([key, value]) => `${key}=${value}`);
+  const text = [
+    ...[run.name, ...run.tags, run.series?.name ?? "", run.note ?? "", run.model.name, run.device.adapter],
+    ...run.data.map(({ name }) => name),
+    ...settings,
+  ]
+    .join(" ")
+    .toLowerCase();
+  return search
+    .toLowerCase()
+    .split(/\s+/)
+    .filter(Boolean)
+    .every((word) => text.includes(word));
 }
 
 /** What runs have in common when they differ in nothing but their seed. */
@@ -40,71 +147,67 @@ export function groupName(runs: readonly RunRecord[]): string {
 
 export type CurveKind = "loss" | "open" | SetRole;
 
-/** A grid point of overlaid curves: by run its raw and its smoothed value, null where it has none. */
-export interface CurvePoint {
+/** What was measured of a run at a step, and the smoothed value where the measured ones are noisy. */
+export interface CurveValue {
   step: number;
-  raw: Record<string, number | null>;
-  smooth: Record<string, number | null>;
+  raw: number;
+  smooth: number;
 }
 
-const GRID = 160;
+/** A step at which anything was measured: of each run what was measured there, and what was measured last. */
+export interface CurvePoint {
+  step: number;
+  at: Readonly<Record<string, CurveValue>>;
+  /** Nothing of a run before its first and after its last measurement. */
+  last: Readonly<Record<string, CurveValue>>;
+}
 
-/** Curves of runs of any length over one grid of steps; accuracies in per cent. */
+/** Most points of a curve that are drawn. */
+const DRAWN = 160;
+
+/** Curves of runs over the steps at which they were measured, and nothing between; accuracies in per cent. */
 export function overlaid(
   runs: readonly { run: RunRecord; details: RunDetails }[],
   kind: CurveKind,
 ): CurvePoint[] {
-  const last = Math.max(0, ...runs.map(({ details }) => details.steps.at(-1)?.step ?? 0));
-  if (last === 0) return [];
   const curves = runs.map(({ run, details }) => {
-    const points = series(run, details, kind);
-    return {
-      id: run.id,
-      points,
-      smooth: kind === "loss" ? smooth(points.map(({ value }) => value)) : points.map(({ value }) => value),
-    };
+    const points = series(details, kind);
+    const values = points.map(({ value }) => value);
+    const smoothed = kind === "loss" ? smooth(values) : values;
+    const drawn = thin(values, DRAWN).map((i) => ({
+      step: (points[i] as (typeof points)[number]).step,
+      raw: values[i] as number,
+      smooth: smoothed[i] as number,
+    }));
+    return { id: run.id, drawn };
   });
-  const count = Math.min(GRID, last + 1);
-  return Array.from({ length: count }, (_, i) => {
-    const step = Math.round((i * last) / Math.max(1, count - 1));
-    const row: CurvePoint = { step, raw: {}, smooth: {} };
-    for (const { id, points, smooth: smoothed } of curves) {
-      row.raw[id] = valueAt(
-        points.map(({ step: at, value }) => [at, value]),
-        step,
-        kind,
-      );
-      row.smooth[id] = valueAt(
-        points.map(({ step: at }, i) => [at, smoothed[i] as number]),
-        step,
-        kind,
-      );
-    }
-    return row;
-  });
+  const steps = new Set(curves.flatMap(({ drawn }) => drawn.map(({ step }) => step)));
+  const places = curves.map(() => -1);
+  return [...steps]
+    .sort((one, other) => one - other)
+    .map((step) => {
+      const at: Record<string, CurveValue> = {};
+      const last: Record<string, CurveValue> = {};
+      curves.forEach(({ id, drawn }, i) => {
+        const next = drawn[(places[i] as number) + 1];
+        if (next?.step === step) {
+          places[i] = (places[i] as number) + 1;
+          at[id] = next;
+        }
+        const known = drawn[places[i] as number];
+        if (known && (known.step === step || places[i] !== drawn.length - 1)) last[id] = known;
+      });
+      return { step, at, last };
+    });
 }
 
-/** A curve's value at a step: on the line between two accuracies, else the last one; null outside of the curve. */
-function valueAt(points: [step: number, value: number][], step: number, kind: CurveKind): number | null {
-  const at = points.findLastIndex(([known]) => known <= step);
-  const [here, next] = [points[at], points[at + 1]];
-  if (!here || (!next && here[0] !== step)) return null;
-  if (!next || kind === "loss" || kind === "open") return here[1];
-  return here[1] + ((step - here[0]) / (next[0] - here[0])) * (next[1] - here[1]);
-}
-
-function series(run: RunRecord, { steps, points }: RunDetails, kind: CurveKind) {
+function series({ steps, points }: RunDetails, kind: CurveKind): { step: number; value: number }[] {
   if (kind === "loss" || kind === "open") return steps.map((one) => ({ step: one.step, value: one[kind] }));
-  const mean = (sets: readonly { role: SetRole; accuracy: number }[]) =>
-    spreadOf(sets.filter(({ role }) => role === kind).map(({ accuracy }) => 100 * accuracy))?.mean;
-  const before = roleScore(run, kind, "before");
-  const measured = points.flatMap(({ step, sets }) => {
-    const value = mean(sets);
-    return value === undefined ? [] : [{ step, value }];
+  return withStart(points).flatMap(({ step, sets }) => {
+    const values = sets.filter(({ role }) => role === kind).map(({ accuracy }) => 100 * accuracy);
+    const mean = spreadOf(values)?.mean;
+    return mean === undefined ? [] : [{ step, value: mean }];
   });
-  return before === null || measured.length === 0
-    ? measured
-    : [{ step: 0, value: 100 * before }, ...measured];
 }
 
 /** A run in the plane of two roles, in per cent: where it ended, where it began, and the way between, where known. */
@@ -141,11 +244,6 @@ export function inPlane(
 /** A recipe's value as a person reads it. */
 export const settingText = (value: Recipe[keyof Recipe]): string => String(value);
 
-const field = (value: string | number | boolean | null) => {
-  const text = value === null ? "" : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};
-
 /** A row a run: results, then every setting of the recipe (RFC 4180, CRLF). */
 export function runsCsv(runs: readonly RunRecord[]): string {
   const sets = new Map<string, { role: SetRole; name: string }>();
@@ -154,21 +252,21 @@ export function runsCsv(runs: readonly RunRecord[]): string {
   const settings = Object.keys(recipeWords) as (keyof Recipe)[];
   const heads = [
     ...["id", "name", "tags", "series", "ended", "model", "device", "complete", "steps", "seconds"],
-    ...["open", "gates"],
+    ...["open", "gates", "note"],
     ...[...sets.values()].flatMap(({ role, name }) => [`${role} ${name} before`, `${role} ${name} after`]),
     ...settings,
   ];
   const rows = runs.map((run) => [
     ...[run.id, run.name, run.tags.join(" "), run.series?.name ?? ""],
     ...[new Date(run.when).toISOString(), run.model.name, `${run.device.backend}: ${run.device.adapter}`],
-    ...[run.complete, run.steps, run.seconds, run.open, run.gates],
+    ...[run.complete, run.steps, run.seconds, run.open, run.gates, run.note ?? ""],
     ...[...sets.values()].flatMap(({ role, name }) => {
       const set = run.scores.find((one) => one.role === role && one.name === name);
       return [set?.before ?? null, set?.after ?? null];
     }),
     ...settings.map((key) => run.recipe[key]),
   ]);
-  return [heads, ...rows].map((row) => `${row.map(field).join(",")}\r\n`).join("");
+  return csvFile([heads, ...rows]);
 }
 
 /** Everything that is kept of runs, as JSON. */

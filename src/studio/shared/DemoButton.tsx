@@ -2,6 +2,7 @@
 // look around in without waiting.
 import { Button, type ButtonProps } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
+import { blockedBy } from "../state/recipe_store.ts";
 import { useSession, useStudio } from "../state/studio.ts";
 import { Icon } from "./Icon.tsx";
 
@@ -26,7 +27,9 @@ function useDemo() {
       });
   }
   async function run() {
-    if (await load()) await runner.start(recipe.getState().recipe, 1);
+    // What was typed and cannot be stays in its field; the strip says so.
+    if ((await load()) && blockedBy(recipe.getState()) === null)
+      await runner.start(recipe.getState().recipe, 1);
   }
   async function see() {
     // What is not there is told of before anything on the page is replaced.

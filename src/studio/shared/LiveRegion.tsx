@@ -15,7 +15,7 @@ const statusWords: Record<StudioState["status"], string> = {
   exporting: "Writing the merged weights",
 };
 
-function inWords({ status, run }: StudioState): string {
+function inWords({ status, run }: StudioState, left: number | null): string {
   const step = run.steps.at(-1);
   if (status !== "training" || !step) {
     if (status === "idle" && run.result)
@@ -24,11 +24,11 @@ function inWords({ status, run }: StudioState): string {
   }
   const target = run.points.at(-1)?.sets.find((set) => set.role === "target");
   const accuracy = target ? `, target accuracy ${(100 * target.accuracy).toFixed(0)} percent` : "";
-  return `Training, step ${step.step} of ${step.steps}, ${step.open} gates open${accuracy}, ${formatDuration(step.secondsLeft)} left`;
+  return `Training, step ${step.step} of ${step.steps}, ${step.open} gates open${accuracy}${left === null ? "" : `, ${formatDuration(left)} left`}`;
 }
 
 export function LiveRegion() {
-  const { session } = useStudio();
+  const { session, clock } = useStudio();
   const [words, setWords] = useState("");
   useEffect(() => {
     let last = session.getState();
@@ -43,9 +43,9 @@ export function LiveRegion() {
       }
       if (!turned && (state.status !== "training" || Date.now() - spoken < pause)) return;
       spoken = Date.now();
-      setWords(inWords(state));
+      setWords(inWords(state, clock.getState().left));
     });
-  }, [session]);
+  }, [session, clock]);
   return (
     <p className="unseen" role="status" aria-live="polite">
       {words}

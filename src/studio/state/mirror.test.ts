@@ -1,5 +1,6 @@
 // What those that watch see is what the page shows, whatever it stands at, and nothing that is none of it.
 import { expect, test } from "vitest";
+import type { ClockStore } from "./clock_store.ts";
 import { seenOf, seenSchema } from "./mirror.ts";
 import type { Runner } from "./runner.ts";
 import type { SessionStore } from "./session_store.ts";
@@ -12,6 +13,7 @@ const seen = (state: object) =>
     seenOf(
       { getState: () => ({ status: "idle", progress: null, ...state }) } as unknown as SessionStore,
       runner,
+      { getState: () => ({ left: 12 }) } as unknown as ClockStore,
     ),
   );
 
@@ -20,14 +22,14 @@ test("a page without a run, one that trains, and one that has ended", () => {
   const training = {
     ...run,
     before: { sets: [set] },
-    steps: [{ step: 3, steps: 9, secondsLeft: Number.NaN }],
+    steps: [{ step: 3, steps: 9 }],
     points: [{ sets: [{ ...set, accuracy: 0.75, before: 0.25 }] }],
     frames: [{ open: Uint8Array.of(1, 0) }],
     gates: [{}, {}],
   };
   expect(seen({ running: true, status: "training", run: training })).toEqual({
     ...{ name: "LoRA", status: "training", running: true, label: "" },
-    ...{ step: 3, steps: 9, secondsLeft: null, open: 1, gates: 2 },
+    ...{ step: 3, steps: 9, secondsLeft: 12, open: 1, gates: 2 },
     sets: [{ role: "target", name: "pets", before: 0.25, accuracy: 0.75 }],
   });
   const after = { sets: [{ ...set, accuracy: 1 }] };

@@ -1,5 +1,6 @@
 // What the tab that trains shows to those that watch it: once a second the run at one look.
 import { z } from "zod";
+import type { ClockStore } from "./clock_store.ts";
 import type { Runner } from "./runner.ts";
 import { openGates, type SessionStore } from "./session_store.ts";
 import type { Channel } from "./tabs.ts";
@@ -33,7 +34,7 @@ export type Seen = z.infer<typeof seenSchema>;
 const PACE = 1_000;
 
 /** The run at one look; the same numbers as on the page that has it. */
-export function seenOf(session: SessionStore, runner: Runner): Seen {
+export function seenOf(session: SessionStore, runner: Runner, clock: ClockStore): Seen {
   const { status, running, progress, run } = session.getState();
   const step = run.steps.at(-1);
   const open = openGates(run);
@@ -50,13 +51,13 @@ export function seenOf(session: SessionStore, runner: Runner): Seen {
   const during = run.points
     .at(-1)
     ?.sets.map(({ role, name, accuracy, before }) => ({ role, name, accuracy, before }));
-  const left = progress?.secondsLeft ?? step?.secondsLeft ?? null;
+  const { left } = clock.getState();
   return {
     name: runner.getState().name,
     ...{ status, running, label: progress?.label ?? "" },
     step: run.result?.steps ?? step?.step ?? 0,
     steps: run.result?.steps ?? step?.steps ?? 0,
-    secondsLeft: running && left !== null && Number.isFinite(left) ? Math.max(0, left) : null,
+    secondsLeft: running ? left : null,
     open: open?.reduce((sum, one) => sum + one, 0) ?? null,
     gates: run.gates.length,
     sets: after ?? during ?? before ?? [],
@@ -64,11 +65,17 @@ export function seenOf(session: SessionStore, runner: Runner): Seen {
 }
 
 /** Tells those that watch of every change, at a pace that can be read, while this tab has the table. */
-export function mirror(session: SessionStore, runner: Runner, channel: Channel, mine: () => boolean): void {
+export function mirror(
+  session: SessionStore,
+  runner: Runner,
+  clock: ClockStore,
+  channel: Channel,
+  mine: () => boolean,
+): void {
   let due = false;
   const tell = () => {
     due = false;
-    if (mine()) channel.post({ kind: "watch", seen: seenOf(session, runner) });
+    if (mine()) channel.post({ kind: "watch", seen: seenOf(session, runner, clock) });
   };
   session.subscribe(() => {
     if (!due) setTimeout(tell, PACE);

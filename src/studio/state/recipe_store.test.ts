@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { defaultRecipe, type Recipe } from "../../session/recipe.ts";
 import {
   type AddressBar,
+  blockedBy,
   boundsOf,
   createRecipeStore,
   linkTo,
@@ -100,8 +101,9 @@ test("any address at all gives a recipe that can be run", () => {
 });
 
 test("bounds come from the schema", () => {
-  expect(boundsOf("rank")).toEqual({ kind: "number", min: 1, max: 128, whole: true });
-  expect(boundsOf("tau")).toEqual({ kind: "number", min: 0, max: 1, whole: false });
+  expect(boundsOf("rank")).toEqual({ kind: "number", min: 1, above: false, max: 128, whole: true });
+  expect(boundsOf("tau")).toEqual({ kind: "number", min: 0, above: false, max: 1, whole: false });
+  expect(boundsOf("alpha")).toMatchObject({ min: 0, above: true });
   expect(boundsOf("granularity")).toEqual({ kind: "choice", options: ["block", "layer", "matrix"] });
 });
 
@@ -135,11 +137,54 @@ test("a link gives just its recipe on any table, and the defaults too", () => {
       for (const recipe of [linked, defaultRecipe]) {
         const store = createRecipeStore(addressWith(`#${linkTo(recipe)}`));
         store.takeUp(onTable);
-        expect(store.getState()).toEqual({ recipe, problems: [] });
+        expect(store.getState()).toEqual({ recipe, problems: [], drafts: {} });
       }
       const bare = createRecipeStore(addressWith(""));
       bare.takeUp(onTable);
-      expect(bare.getState()).toEqual({ recipe: onTable, problems: [] });
+      expect(bare.getState()).toEqual({ recipe: onTable, problems: [], drafts: {} });
     }),
   );
+});
+
+test("what is typed is the setting once it can be, and until then stays in sight and keeps a run from starting", () => {
+  const address = addressWith("");
+  const store = createRecipeStore(address);
+  const shown = () => store.getState().drafts.learningRate;
+  store.type("learningRate", "1e");
+  expect(store.getState().recipe.learningRate).toBe(defaultRecipe.learningRate);
+  expect(blockedBy(store.getState())).toBe("Learning rate: Give a number above 0, at most 1.");
+  store.settle("learningRate");
+  expect(shown()?.text).toBe("1e");
+  store.type("learningRate", "1e-4");
+  expect(store.getState().recipe.learningRate).toBe(1e-4);
+  expect(blockedBy(store.getState())).toBeNull();
+  // It is shown as it was typed until the field is left.
+  expect(shown()?.text).toBe("1e-4");
+  store.settle("learningRate");
+  expect(shown()).toBeUndefined();
+  expect(address.hash).toBe("learningRate=0.0001");
+});
+
+test("reset, a link, another's recipe and a field that goes away mend what was typed", () => {
+  const address = addressWith("");
+  const store = createRecipeStore(address);
+  const wrong = () => {
+    store.type("rank", "5000");
+    expect(blockedBy(store.getState())).toBe("Rank: Give a whole number from 1 to 128.");
+  };
+  for (const mend of [
+    () => store.reset(),
+    () => address.change("#rank=4"),
+    () => store.change({ ...defaultRecipe, rank: 8 }),
+    () => store.forget("rank"),
+  ]) {
+    wrong();
+    mend();
+    expect(store.getState().drafts).toEqual({});
+    expect(blockedBy(store.getState())).toBeNull();
+  }
+  // A setting that does nothing here is not asked for.
+  wrong();
+  store.change({ method: "linear" });
+  expect(blockedBy(store.getState())).toBeNull();
 });

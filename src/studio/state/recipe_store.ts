@@ -1,29 +1,13 @@
 // The recipe a person is putting together, mirrored in the page's address, so that a link reproduces a run on the
 // same data. Only settings that differ from their default stand in the address, and never anything of the data.
 import { createStore, type StoreApi } from "zustand/vanilla";
-import { defaultRecipe, type Recipe, recipeSchema } from "../../session/recipe.ts";
+import { applies, defaultRecipe, type Recipe, recipeSchema, recipeWords } from "../../session/recipe.ts";
 import { asksOneThread, hashOf, recipePart } from "./one_thread.ts";
+import { boundsOf, type RecipeKey, readSetting } from "./setting_text.ts";
 
-export type RecipeKey = keyof Recipe;
+export { boundsOf, type RecipeKey } from "./setting_text.ts";
+
 export const recipeKeys = Object.keys(defaultRecipe) as RecipeKey[];
-
-/** What a setting may be, read off the schema: one of a list, a text, or a number within bounds. */
-export type Bounds =
-  | { kind: "choice"; options: string[] }
-  | { kind: "text"; takes: (text: string) => boolean }
-  | { kind: "number"; min: number; max: number; whole: boolean };
-
-export function boundsOf(key: RecipeKey): Bounds {
-  const field = recipeSchema.shape[key].unwrap();
-  if ("options" in field) return { kind: "choice", options: [...field.options] };
-  if (field.type === "string") return { kind: "text", takes: (text) => field.safeParse(text).success };
-  return {
-    kind: "number",
-    min: field.minValue ?? Number.NEGATIVE_INFINITY,
-    max: field.maxValue ?? Number.POSITIVE_INFINITY,
-    whole: field.format === "safeint",
-  };
-}
 
 /**
  * Reads a recipe from an address's hash, `#rank=8&method=lora`. A value that is out of range or unreadable takes its
@@ -62,15 +46,30 @@ export function writeRecipe(recipe: Recipe): string {
   return parameters.toString();
 }
 
+/** A setting as it is being typed. */
+export interface Draft {
+  text: string;
+  /** Why it is not the setting, a sentence; null where it is. */
+  problem: string | null;
+}
+
 export interface RecipeState {
   recipe: Recipe;
+  /** What is being typed, and what was typed and cannot be: it stays in sight, and no run starts, until it is mended. */
+  drafts: Readonly<Partial<Record<RecipeKey, Draft>>>;
   /** What was wrong with the link the page was opened with. */
   problems: string[];
 }
 
 export interface RecipeStore extends StoreApi<RecipeState> {
-  /** Changes settings; values outside their bounds are not taken. */
+  /** Changes settings; values outside their bounds are not taken. What was being typed of them is gone. */
   change(changes: Partial<Recipe>): void;
+  /** What stands in a setting's field now; it is the setting from the moment that it can be. */
+  type(key: RecipeKey, text: string): void;
+  /** The field was left: what can be is shown as it is used. */
+  settle(key: RecipeKey): void;
+  /** The field is gone, and with it what stood in it. */
+  forget(key: RecipeKey): void;
   /** Changes those settings that stand at their default: what a person or a link has set stays. */
   suggest(changes: Partial<Recipe>): void;
   /**
@@ -79,6 +78,15 @@ export interface RecipeStore extends StoreApi<RecipeState> {
    */
   takeUp(settings: Record<string, unknown>): void;
   reset(): void;
+}
+
+/** What keeps a run from starting, as a sentence that names the setting; null where nothing does. */
+export function blockedBy({ recipe, drafts }: RecipeState): string | null {
+  for (const key of recipeKeys) {
+    const problem = drafts[key]?.problem;
+    if (problem && applies(key, recipe)) return `${recipeWords[key].label}: ${problem}`;
+  }
+  return null;
 }
 
 /** The hash of a link that gives just this recipe; unlike an address, which may leave everything to the table. */
@@ -102,19 +110,34 @@ export const browserAddress: AddressBar = {
 
 /** A store that starts from the address, follows it, and writes each change back to it. */
 export function createRecipeStore(address: AddressBar): RecipeStore {
-  const store = createStore<RecipeState>(() => readRecipe(address.read()));
-  address.onChange(() => store.setState(readRecipe(address.read())));
-  const put = (recipe: Recipe) => {
-    store.setState({ recipe });
+  const read = () => ({ ...readRecipe(address.read()), drafts: {} });
+  const store = createStore<RecipeState>(read);
+  address.onChange(() => store.setState(read()));
+  const put = (recipe: Recipe, drafts: RecipeState["drafts"]) => {
+    store.setState({ recipe, drafts });
     address.write(writeRecipe(recipe));
   };
+  const without = (keys: readonly string[]) =>
+    Object.fromEntries(Object.entries(store.getState().drafts).filter(([key]) => !keys.includes(key)));
   const change = (changes: Partial<Recipe>) => {
     const parsed = recipeSchema.safeParse({ ...store.getState().recipe, ...changes });
-    if (parsed.success) put(parsed.data);
+    if (parsed.success) put(parsed.data, without(Object.keys(changes)));
   };
   return {
     ...store,
     change,
+    type(key, text) {
+      const { recipe, drafts } = store.getState();
+      const found = readSetting(key, text);
+      const draft = { text, problem: "problem" in found ? found.problem : null };
+      put("value" in found ? { ...recipe, [key]: found.value } : recipe, { ...drafts, [key]: draft });
+    },
+    settle(key) {
+      if (store.getState().drafts[key]?.problem === null) store.setState({ drafts: without([key]) });
+    },
+    forget(key) {
+      if (store.getState().drafts[key]) store.setState({ drafts: without([key]) });
+    },
     suggest(changes) {
       const { recipe } = store.getState();
       const free = recipeKeys.filter(
@@ -131,7 +154,7 @@ export function createRecipeStore(address: AddressBar): RecipeStore {
         if (parsed.success) recipe[key] = parsed.data;
         else unreadable.push(key);
       }
-      put(recipe as Recipe);
+      put(recipe as Recipe, {});
       if (unreadable.length > 0)
         store.setState({
           problems: [
@@ -139,6 +162,6 @@ export function createRecipeStore(address: AddressBar): RecipeStore {
           ],
         });
     },
-    reset: () => put(defaultRecipe),
+    reset: () => put(defaultRecipe, {}),
   };
 }

@@ -123,7 +123,10 @@ export function createRunner(
     const record = recordOf({ ...known, device, model, data, result });
     // A run that is gone on with may have been on the list already: what the person made of it there stays.
     const there = runs.getState().runs.find((one) => one.id === id);
-    const own = there && { name: there.name, tags: there.tags, colour: there.colour, when: there.when };
+    const own = there && {
+      ...{ name: there.name, tags: there.tags, colour: there.colour, when: there.when },
+      ...(there.note !== undefined && { note: there.note }),
+    };
     await runs.add({ ...record, ...own }, detailsOf(id, result, run, []));
   }
 
@@ -214,12 +217,4 @@ export function createRunner(
       saved = wait;
     },
   };
-}
-
-/** Seconds until a row has ended, from the runs of it that have; null before the first. */
-export function rowSecondsLeft({ row, seconds, busy }: RunnerState, ofThisRun: number | null): number | null {
-  if (!busy || !row || seconds.length === 0) return null;
-  const mean = seconds.reduce((sum, one) => sum + one, 0) / seconds.length;
-  const after = row.entries.length - row.at - 1;
-  return after * mean + (ofThisRun ?? mean);
 }

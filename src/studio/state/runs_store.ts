@@ -7,7 +7,7 @@ import type { PathPoint } from "../../session/protocol.ts";
 import type { RunDetails, RunRecord } from "../../session/run_record.ts";
 import type { Channel } from "./tabs.ts";
 
-export type Editable = Partial<Pick<RunRecord, "name" | "tags" | "colour">>;
+export type Editable = Partial<Pick<RunRecord, "name" | "tags" | "colour" | "note">>;
 
 export interface RunsState {
   /** The newest first. */
@@ -177,11 +177,26 @@ export function createRunsStore(
     }
   }
 
+  async function compare(ids: readonly string[]): Promise<void> {
+    const compared = ids.slice(-comparedLimit);
+    set({ compared });
+    const read = await Promise.all(compared.map(async (id) => [id, await readDetails(id)] as const));
+    // Only what is compared stays in memory.
+    if (get().compared === compared) set({ details: Object.fromEntries(read) });
+  }
+
   return {
     ...store,
 
     load,
-    add: write,
+
+    async add(record, details) {
+      const fresh = !get().runs.some(({ id }) => id === record.id);
+      await write(record, details);
+      // A new run joins those that are compared; where none are, the list chooses when it is looked at.
+      const { compared } = get();
+      if (fresh && compared.length > 0) await compare([...compared, record.id]);
+    },
 
     reload() {
       changed();
@@ -251,13 +266,7 @@ export function createRunsStore(
 
     details: readDetails,
 
-    async compare(ids) {
-      const compared = ids.slice(-comparedLimit);
-      set({ compared });
-      const read = await Promise.all(compared.map(async (id) => [id, await readDetails(id)] as const));
-      // Only what is compared stays in memory.
-      if (get().compared === compared) set({ details: Object.fromEntries(read) });
-    },
+    compare,
 
     nextColour() {
       const uses = Array.from({ length: colourCount }, () => 0);

@@ -398,6 +398,8 @@ export function createSessionStore(
         case "before":
           beginRun();
           state.run = { ...state.run, before: event.evaluation };
+          // What was measured is there; a run may pause before its next step.
+          state.progress = null;
           break;
         case "step":
           steps.push(event.report);

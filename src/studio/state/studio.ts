@@ -1,6 +1,7 @@
 // The studio's stores within reach of every panel, as thin hooks over vanilla stores.
 import { createContext, useContext } from "react";
 import { useStore } from "zustand";
+import type { ClockState, ClockStore } from "./clock_store.ts";
 import type { LibraryState, LibraryStore } from "./library_store.ts";
 import type { RecipeState, RecipeStore } from "./recipe_store.ts";
 import type { Runner, RunnerState } from "./runner.ts";
@@ -15,6 +16,7 @@ export interface Studio {
   library: LibraryStore;
   runs: RunsStore;
   runner: Runner;
+  clock: ClockStore;
   sitting: SittingStore;
   tabs: Tabs;
 }
@@ -47,6 +49,10 @@ export function useRuns<T>(select: (state: RunsState) => T): T {
 
 export function useRunner<T>(select: (state: RunnerState) => T): T {
   return useStore(useStudio().runner, select);
+}
+
+export function useClock<T>(select: (state: ClockState) => T): T {
+  return useStore(useStudio().clock, select);
 }
 
 export function useSitting<T>(select: (state: SittingState) => T): T {

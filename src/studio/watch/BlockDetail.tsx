@@ -6,7 +6,7 @@ import type { GateFrame, GateInfo } from "../../session/protocol.ts";
 import { formatCount } from "../shared/format.ts";
 import classes from "./BlockDetail.module.css";
 import { decimal, quantity } from "./format.ts";
-import { columnHelp, countOpen, gateName, heldSince, scoreHistory } from "./gates.ts";
+import { blockHistory, columnHelp, countOpen, gateName, heldSince } from "./gates.ts";
 import { Term } from "./Term.tsx";
 
 export interface BlockDetailProps {
@@ -20,8 +20,10 @@ export interface BlockDetailProps {
   open: Uint8Array | null;
   /** What a score opens at; null where its rank decides, or nothing does. */
   tau: number | null;
-  /** Top of the score axis. */
-  scoreMax: number;
+  /** What is drawn over time: the score, or of a method without gates the change. */
+  followed: "score" | "change";
+  /** Top of its axis. */
+  top: number;
   canToggle: boolean;
   onToggle: (gate: number) => void;
   onSelect: (gate: number | null) => void;
@@ -56,7 +58,8 @@ function OneBlock({
   at,
   open,
   tau,
-  scoreMax,
+  followed,
+  top,
   canToggle,
   onToggle,
   onSelect,
@@ -78,14 +81,18 @@ function OneBlock({
       </div>
       <p className={classes.what}>{byHand ? "Set by hand." : heldWords(gate, isOpen, since, frames)}</p>
       <dl className={classes.numbers}>
-        <dt>
-          <Term word="score">Score</Term>
-        </dt>
-        <dd>{frame ? decimal(frame.scores[gate.id]!) : "–"}</dd>
-        <dt>
-          <Term word="sensitivity">Sensitivity</Term>
-        </dt>
-        <dd>{frame ? quantity(frame.sensitivity[gate.id]!) : "–"}</dd>
+        {followed === "score" && (
+          <>
+            <dt>
+              <Term word="score">Score</Term>
+            </dt>
+            <dd>{frame ? decimal(frame.scores[gate.id]!) : "–"}</dd>
+            <dt>
+              <Term word="sensitivity">Sensitivity</Term>
+            </dt>
+            <dd>{frame ? quantity(frame.sensitivity[gate.id]!) : "–"}</dd>
+          </>
+        )}
         <dt>
           <Term word="change">Change</Term>
         </dt>
@@ -95,7 +102,7 @@ function OneBlock({
         </dt>
         <dd>{formatCount(gate.parameters)}</dd>
       </dl>
-      <ScoreCurve gate={gate} frames={frames} at={at} tau={tau} max={scoreMax} />
+      <BlockCurve gate={gate} frames={frames} at={at} followed={followed} tau={tau} max={top} />
       {canToggle && (
         <Button size="compact-sm" variant="default" fullWidth onClick={() => onToggle(gate.id)}>
           {isOpen ? "Close this block" : "Open this block"}
@@ -116,22 +123,23 @@ const width = 200;
 const height = 56;
 const POINTS = 120;
 
-interface ScoreCurveProps {
+interface BlockCurveProps {
   gate: GateInfo;
   frames: GateFrame[];
   at: number;
+  followed: "score" | "change";
   /** What a score opens at; null where its rank decides, or nothing does. */
   tau: number | null;
   max: number;
 }
 
-function ScoreCurve({ gate, frames, at, tau, max }: ScoreCurveProps) {
-  const history = useMemo(() => scoreHistory(frames, gate.id, POINTS), [frames, gate.id]);
+function BlockCurve({ gate, frames, at, followed, tau, max }: BlockCurveProps) {
+  const history = useMemo(() => blockHistory(frames, gate.id, followed, POINTS), [frames, gate.id, followed]);
   const last = Math.max(1, history.at(-1)?.step ?? 1);
   const x = (step: number) => (step / last) * width;
-  const y = (score: number) => height - (Math.min(max, Math.max(0, score)) / max) * height;
+  const y = (value: number) => height - (Math.min(max, Math.max(0, value)) / max) * height;
   const path = history.map(
-    ({ step, score }, i) => `${i ? "L" : "M"}${x(step).toFixed(1)} ${y(score).toFixed(1)}`,
+    ({ step, value }, i) => `${i ? "L" : "M"}${x(step).toFixed(1)} ${y(value).toFixed(1)}`,
   );
   const shown = frames[at];
   return (
@@ -140,7 +148,7 @@ function ScoreCurve({ gate, frames, at, tau, max }: ScoreCurveProps) {
         viewBox={`0 0 ${width} ${height}`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={`Score of ${gateName(gate)} over the run`}
+        aria-label={`${followed} of ${gateName(gate)} over the run`}
       >
         {tau !== null && <line x1="0" x2={width} y1={y(tau)} y2={y(tau)} className={classes.tau} />}
         <path d={path.join("")} className={classes.line} />
@@ -150,7 +158,13 @@ function ScoreCurve({ gate, frames, at, tau, max }: ScoreCurveProps) {
       </svg>
       <figcaption>
         <span>
-          score over time <span className={classes.key} /> threshold
+          {followed} over time
+          {tau !== null && (
+            <>
+              {" "}
+              <span className={classes.key} /> threshold
+            </>
+          )}
         </span>
       </figcaption>
     </figure>

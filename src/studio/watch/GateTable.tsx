@@ -12,11 +12,13 @@ export interface GateTableProps {
   gates: GateInfo[];
   frame: GateFrame | null;
   open: Uint8Array | null;
+  /** Whether the method opens and closes gates, so that they have scores. */
+  gated: boolean;
   /** Height of what it stands in for, in pixels, so that nothing below moves; 0 where that is not known. */
   height: number;
 }
 
-export const GateTable = memo(function GateTable({ gates, frame, open, height }: GateTableProps) {
+export const GateTable = memo(function GateTable({ gates, frame, open, gated, height }: GateTableProps) {
   return (
     <section
       className={classes.tableScroll}
@@ -33,12 +35,16 @@ export const GateTable = memo(function GateTable({ gates, frame, open, height }:
             <Table.Th>
               <Term word="open">State</Term>
             </Table.Th>
-            <Table.Th ta="right">
-              <Term word="score">Score</Term>
-            </Table.Th>
-            <Table.Th ta="right">
-              <Term word="sensitivity">Sensitivity</Term>
-            </Table.Th>
+            {gated && (
+              <>
+                <Table.Th ta="right">
+                  <Term word="score">Score</Term>
+                </Table.Th>
+                <Table.Th ta="right">
+                  <Term word="sensitivity">Sensitivity</Term>
+                </Table.Th>
+              </>
+            )}
             <Table.Th ta="right">
               <Term word="change">Change</Term>
             </Table.Th>
@@ -53,8 +59,12 @@ export const GateTable = memo(function GateTable({ gates, frame, open, height }:
               <Table.Td>{gate.layer + 1}</Table.Td>
               <Table.Td>{columnLabels[gate.column]}</Table.Td>
               <Table.Td>{open ? (open[gate.id] ? "● open" : "closed") : "–"}</Table.Td>
-              <Table.Td ta="right">{frame ? decimal(frame.scores[gate.id]!) : "–"}</Table.Td>
-              <Table.Td ta="right">{frame ? quantity(frame.sensitivity[gate.id]!) : "–"}</Table.Td>
+              {gated && (
+                <>
+                  <Table.Td ta="right">{frame ? decimal(frame.scores[gate.id]!) : "–"}</Table.Td>
+                  <Table.Td ta="right">{frame ? quantity(frame.sensitivity[gate.id]!) : "–"}</Table.Td>
+                </>
+              )}
               <Table.Td ta="right">{frame ? `${quantity(frame.deltaNorm[gate.id]! * 100)}%` : "–"}</Table.Td>
               <Table.Td ta="right">{formatCount(gate.parameters)}</Table.Td>
             </Table.Tr>

@@ -25,6 +25,8 @@ export interface TimelineProps {
   /** Steps of the whole run; what has not happened yet stays empty. */
   total: number;
   phases: PhaseSpan[];
+  /** What is followed over time: the score, or of a method without gates the change. */
+  metric: "score" | "change";
   scale: Scale;
   /** Gate whose row is marked. */
   pointed: number | null;
@@ -35,7 +37,7 @@ export interface TimelineProps {
 const phaseWords = { "warm-up": "warmUp", selecting: "selecting", settling: "settling" } as const;
 
 export const Timeline = memo(function Timeline(props: TimelineProps) {
-  const { layout, gateCount, frames, at, onAt, total, phases, scale, pointed, running, dark } = props;
+  const { layout, gateCount, frames, at, onAt, total, phases, metric, scale, pointed, running, dark } = props;
   const track = useRef<HTMLDivElement>(null);
   const shown = at ?? frames.length - 1;
   const step = frames[shown]?.step ?? 0;
@@ -66,7 +68,7 @@ export const Timeline = memo(function Timeline(props: TimelineProps) {
   return (
     <Panel
       title="Timeline"
-      help="Every gate over the whole run. Drag, or use the arrow keys, and the blocks above show that moment."
+      help="Every block over the whole run. Drag, or use the arrow keys, and the blocks above show that moment."
       actions={
         <div className={classes.top}>
           <span className={classes.live}>
@@ -91,7 +93,12 @@ export const Timeline = memo(function Timeline(props: TimelineProps) {
               data-phase={phase}
               style={{ left: `${(from / total) * 100}%`, width: `${((to - from) / total) * 100}%` }}
             >
-              {(to - from) / total > 0.11 && <Term word={phaseWords[phase]}>{phase}</Term>}
+              {(to - from) / total > 0.11 &&
+                (metric === "score" ? (
+                  <Term word={phaseWords[phase]}>{phase}</Term>
+                ) : (
+                  <Term word="learning">learning</Term>
+                ))}
             </span>
           ))}
         </div>
@@ -128,7 +135,14 @@ export const Timeline = memo(function Timeline(props: TimelineProps) {
               if (event.currentTarget.hasPointerCapture(event.pointerId)) scrub(event);
             }}
           >
-            <Raster frames={frames} gateCount={gateCount} total={total} scale={scale} dark={dark} />
+            <Raster
+              frames={frames}
+              gateCount={gateCount}
+              total={total}
+              metric={metric}
+              scale={scale}
+              dark={dark}
+            />
             {pointed !== null && gateCount > 0 && (
               <span
                 className={classes.row}
@@ -158,6 +172,7 @@ interface RasterProps {
   frames: GateFrame[];
   gateCount: number;
   total: number;
+  metric: TimelineProps["metric"];
   scale: Scale;
   dark: boolean;
 }
@@ -170,13 +185,13 @@ interface Painted {
   key: string;
 }
 
-const Raster = memo(function Raster({ frames, gateCount, total, scale, dark }: RasterProps) {
+const Raster = memo(function Raster({ frames, gateCount, total, metric, scale, dark }: RasterProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const painted = useRef<Painted | null>(null);
   useLayoutEffect(() => {
     const context = canvas.current?.getContext("2d");
     if (!context || gateCount === 0) return;
-    const key = `${gateCount} ${total} ${scale.max} ${dark}`;
+    const key = `${gateCount} ${total} ${metric} ${scale.max} ${dark}`;
     let state = painted.current;
     // A run goes on from what is painted only if the last painted frame is still where it was.
     if (!state || state.key !== key || frames[state.count - 1] !== state.last) {
@@ -184,10 +199,10 @@ const Raster = memo(function Raster({ frames, gateCount, total, scale, dark }: R
       state = { image, pixels: new Uint32Array(image.data.buffer), count: 0, last: undefined, key };
       painted.current = state;
     }
-    paintFrames(state.pixels, WIDTH, gateCount, frames, state.count, total, scale, palette(dark));
+    paintFrames(state.pixels, WIDTH, gateCount, frames, state.count, total, scale, palette(dark), metric);
     state.count = frames.length;
     state.last = frames.at(-1);
     context.putImageData(state.image, 0, 0);
-  }, [frames, gateCount, total, scale, dark]);
+  }, [frames, gateCount, total, metric, scale, dark]);
   return <canvas ref={canvas} width={WIDTH} height={Math.max(1, gateCount)} className={classes.canvas} />;
 });

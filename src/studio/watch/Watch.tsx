@@ -45,20 +45,26 @@ export interface WatchProps {
   steps: StepReport[];
   points: AccuracyPoint[];
   before: Evaluation | null;
+  /** What the run came to, on all held-out images; null while it is under way. */
+  after: Evaluation | null;
+  /** Whether the method opens and closes gates; of others only the change of each block is worth a look. */
+  gated: boolean;
   status: SessionStatus;
 }
 
 const views = [
-  { value: "score", label: "Score" },
-  { value: "sensitivity", label: "Sensitivity" },
+  { value: "score", label: "Score", ofGates: true },
+  { value: "sensitivity", label: "Sensitivity", ofGates: true },
   { value: "change", label: "Change" },
   { value: "table", label: "Table" },
 ];
 
 export function Watch(props: WatchProps) {
-  const { gates, frames, tau, selected, onSelect, onToggle, open, steps, points, before, status } = props;
+  const { gates, frames, tau, selected, onSelect, onToggle, open, steps, points, before, status, gated } =
+    props;
   const dark = useComputedColorScheme("light") === "dark";
-  const [metric, setMetric] = useState<Metric>("score");
+  const [wanted, setMetric] = useState<Metric>("score");
+  const metric = gated ? wanted : "change";
   const [asTable, setAsTable] = useState(false);
   const picture = useRef<HTMLDivElement>(null);
   const [pictureHeight, setPictureHeight] = useState(0);
@@ -68,7 +74,9 @@ export function Watch(props: WatchProps) {
 
   const layout = useMemo(() => layoutGates(gates), [gates]);
   const scale = useMemo(() => metricScale(frames, metric, tau), [frames, metric, tau]);
-  const scores = useMemo(() => metricScale(frames, "score", tau), [frames, tau]);
+  // Over time, scores are what is followed; without gates, the change.
+  const followed = gated ? "score" : "change";
+  const history = useMemo(() => metricScale(frames, followed, tau), [frames, followed, tau]);
   const phases = useMemo(() => phaseSpans(steps), [steps]);
   const moment = momentOf(frames, scrubbed);
   const index = moment ?? frames.length - 1;
@@ -105,7 +113,7 @@ export function Watch(props: WatchProps) {
             <SegmentedControl
               size="xs"
               aria-label="What is shown of each block"
-              data={views}
+              data={views.filter(({ ofGates }) => gated || !ofGates)}
               value={asTable ? "table" : metric}
               onChange={(view) => {
                 if (picture.current) setPictureHeight(picture.current.offsetHeight);
@@ -119,7 +127,7 @@ export function Watch(props: WatchProps) {
         {gates.length === 0 ? (
           <GhostHeatmap />
         ) : asTable ? (
-          <GateTable gates={gates} frame={frame} open={shownOpen} height={pictureHeight} />
+          <GateTable gates={gates} frame={frame} open={shownOpen} gated={gated} height={pictureHeight} />
         ) : (
           <div ref={picture} className={classes.picture}>
             {/* biome-ignore lint/a11y/noStaticElementInteractions: the keyboard goes on from a cell to its detail, which
@@ -152,7 +160,8 @@ export function Watch(props: WatchProps) {
                 at={index}
                 open={shownOpen}
                 tau={tau}
-                scoreMax={scores.max}
+                followed={followed}
+                top={history.max}
                 canToggle={canToggle}
                 onToggle={onToggle}
                 onSelect={onSelect}
@@ -170,7 +179,8 @@ export function Watch(props: WatchProps) {
         onAt={showFrame}
         total={total}
         phases={phases}
-        scale={scores}
+        metric={followed}
+        scale={history}
         pointed={inDetail}
         running={running}
         dark={dark}
@@ -179,7 +189,9 @@ export function Watch(props: WatchProps) {
         steps={steps}
         points={points}
         before={before}
+        after={props.after}
         gateCount={gates.length}
+        gated={gated}
         total={total}
         playhead={moment === null ? null : (frame?.step ?? null)}
         dark={dark}

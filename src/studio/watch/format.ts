@@ -12,6 +12,12 @@ export function pointsChange(change: number): string {
   return change > 0 ? `+${points}` : `−${points.slice(1)}`;
 }
 
+/** The change between two accuracies as they are shown, so that what stands on the page adds up. */
+export function shownChange(from: number, to: number): number {
+  const shown = (share: number) => Math.round(Number((share * 100).toFixed(1)) * 10);
+  return (shown(to) - shown(from)) / 1000;
+}
+
 /** Arrow that goes with `pointsChange`: what rounds to no change has none. */
 export function changeArrow(change: number): "▲" | "▼" | "" {
   const points = Number((change * 100).toFixed(1));

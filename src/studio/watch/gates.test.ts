@@ -1,13 +1,13 @@
 import { expect, it } from "vitest";
 import type { GateFrame, GateInfo } from "../../session/protocol.ts";
 import {
+  blockHistory,
   countOpen,
   gateName,
   heldSince,
   layoutGates,
   metricScale,
   neighbour,
-  scoreHistory,
 } from "./gates.ts";
 
 function gate(id: number, layer: number, column: GateInfo["column"]): GateInfo {
@@ -65,11 +65,11 @@ it("says since when a gate has been as it is", () => {
 
 it("thins a history but keeps both ends", () => {
   const frames = Array.from({ length: 1000 }, (_, i) => frame(i, [i / 1000], [i % 2]));
-  const history = scoreHistory(frames, 0, 50);
+  const history = blockHistory(frames, 0, "score", 50);
   expect(history).toHaveLength(50);
-  expect(history[0]).toEqual({ step: 0, score: 0, open: false });
+  expect(history[0]).toEqual({ step: 0, value: 0 });
   expect(history.at(-1)!.step).toBe(999);
-  expect(scoreHistory(frames.slice(0, 1), 0, 50)).toHaveLength(1);
+  expect(blockHistory(frames.slice(0, 1), 0, "change", 50)).toHaveLength(1);
 });
 
 it("gives one scale for the whole run, with room for the threshold", () => {

@@ -100,16 +100,17 @@ export function heldSince(frames: readonly GateFrame[], gate: number, at: number
   return frames[first]!.step;
 }
 
-/** A gate's score at up to `limit` frames, first and last among them. */
-export function scoreHistory(
+/** A gate's score, or the change of its block, at up to `limit` frames, first and last among them. */
+export function blockHistory(
   frames: readonly GateFrame[],
   gate: number,
+  metric: Metric,
   limit: number,
-): { step: number; score: number; open: boolean }[] {
+): { step: number; value: number }[] {
   const count = Math.min(limit, frames.length);
   return Array.from({ length: count }, (_, i) => {
     const frame = frames[count === 1 ? 0 : Math.round((i * (frames.length - 1)) / (count - 1))]!;
-    return { step: frame.step, score: frame.scores[gate] ?? 0, open: frame.open[gate] === 1 };
+    return { step: frame.step, value: metricOf(frame, metric)[gate] ?? 0 };
   });
 }
 

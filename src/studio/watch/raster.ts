@@ -2,6 +2,7 @@
 // a long run costs no more to follow than a short one.
 import type { GateFrame } from "../../session/protocol.ts";
 import { LEVELS, levelColours, levelOf, mix, type Rgb, type Scale } from "./colour.ts";
+import { type Metric, metricOf } from "./gates.ts";
 
 /** Colours as 32-bit pixels in the byte order of canvas image data. */
 export interface Palette {
@@ -41,6 +42,7 @@ export function paintFrames(
   total: number,
   scale: Scale,
   colours: Palette,
+  metric: Metric = "score",
 ): void {
   for (let index = from; index < frames.length; index++) {
     const frame = frames[index]!;
@@ -48,7 +50,7 @@ export function paintFrames(
     const start = Math.min(end - 1, index === 0 ? 0 : columnOf(frames[index - 1]!.step, total, width));
     for (let gate = 0; gate < gates; gate++) {
       const table = frame.open[gate] ? colours.open : colours.closed;
-      const colour = table[levelOf(frame.scores[gate] ?? 0, scale)]!;
+      const colour = table[levelOf(metricOf(frame, metric)[gate] ?? 0, scale)]!;
       pixels.fill(colour, gate * width + start, gate * width + end);
     }
   }

@@ -1,8 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AccuracyPoint, StepReport } from "../../session/protocol.ts";
-import { setAccuracy } from "../compare/testing.ts";
-import { curveRows, curvesCsv, phaseSpans, smooth, thin, totalSteps } from "./series.ts";
+import { curveRows, curvesCsv, phaseSpans, smooth, thin, totalSteps, withStart } from "./series.ts";
 
 function report(step: number, more: Partial<StepReport> = {}): StepReport {
   return {
@@ -21,11 +20,7 @@ function report(step: number, more: Partial<StepReport> = {}): StepReport {
 }
 
 function point(step: number, accuracy: number, name = "Sketch"): AccuracyPoint {
-  return {
-    step,
-    epoch: 2,
-    sets: [{ id: "t", role: "target", name, accuracy, before: 0.5, count: 40, basis: "validation" }],
-  };
+  return { step, epoch: 2, sets: [{ id: "t", role: "target", name, accuracy, before: 0.5 }] };
 }
 
 describe("smooth", () => {
@@ -98,7 +93,7 @@ describe("curveRows", () => {
   it("puts accuracies at their step and keeps the limit", () => {
     const steps = Array.from({ length: 5000 }, (_, i) => report(i + 1, { loss: Math.sin(i) }));
     const points = Array.from({ length: 500 }, (_, i) => point(i * 10 + 5, i / 500));
-    const rows = curveRows(steps, points, null, 400);
+    const rows = curveRows(steps, points, 400);
     expect(rows.length).toBeLessThanOrEqual(400);
     expect(rows.length).toBeGreaterThan(300);
     expect(rows.at(-1)!.step).toBe(5000);
@@ -107,14 +102,14 @@ describe("curveRows", () => {
   });
 
   it("joins what happened at the same step", () => {
-    const rows = curveRows([report(5, { loss: 0.7 })], [point(5, 0.5), point(6, 0.6)], null, 400);
+    const rows = curveRows([report(5, { loss: 0.7 })], [point(5, 0.5), point(6, 0.6)], 400);
     expect(rows).toHaveLength(2);
     expect(rows[0]).toMatchObject({ step: 5, loss: 0.7, accuracy: { t: 50 } });
     expect(rows[1]).toMatchObject({ step: 6, loss: null, accuracy: { t: 60 } });
   });
 
   it("tells at every step what was measured last", () => {
-    const rows = curveRows([report(2), report(5), report(8)], [point(5, 0.5)], null, 400);
+    const rows = curveRows([report(2), report(5), report(8)], [point(5, 0.5)], 400);
     expect(rows.map((row) => row.measured)).toEqual([
       null,
       { step: 5, accuracy: { t: 50 } },
@@ -122,24 +117,34 @@ describe("curveRows", () => {
     ]);
   });
 
-  it("starts at what was measured before", () => {
-    const before = {
-      sets: [setAccuracy({ id: "t", accuracy: 0.4 })],
-      open: new Uint8Array(),
-      strength: 0,
-    };
-    expect(curveRows([report(5)], [], before, 400).map((row) => [row.step, row.accuracy.t])).toEqual([
-      [0, 40],
-      [5, undefined],
-    ]);
+  it("looks closer without another curve, and with an end for the lines that leave the picture", () => {
+    const steps = Array.from({ length: 3000 }, (_, i) => report(i + 1, { loss: Math.sin(i / 50) }));
+    const points = Array.from({ length: 30 }, (_, i) => point(100 * (i + 1), i / 30));
+    const near = curveRows(steps, points, 400, [1000, 1200]);
+    expect(near[0]!.step).toBeLessThan(1000);
+    expect(near.at(-1)!.step).toBeGreaterThan(1200);
+    expect(near.filter(({ loss, step }) => loss !== null && step >= 1000 && step <= 1200)).toHaveLength(201);
+    const whole = curveRows(steps, [], 3000);
+    const smoothed = (rows: typeof near) => rows.find(({ step }) => step === 1100)!.smoothed;
+    expect(smoothed(near)).toBe(smoothed(whole));
+    expect(curveRows(steps, points, 400, [5000, 6000]).map(({ step }) => step)).toEqual([3000]);
   });
 
   it("draws no loss that is not a number", () => {
-    expect(curveRows([report(1, { loss: Number.NaN })], [], null, 400)[0]).toMatchObject({
+    expect(curveRows([report(1, { loss: Number.NaN })], [], 400)[0]).toMatchObject({
       loss: null,
       smoothed: null,
     });
   });
+});
+
+it("starts where the same images were before, in runs of older versions too", () => {
+  const [start, first] = withStart([point(5, 0.75)]);
+  expect(start).toMatchObject({ step: 0, sets: [{ id: "t", accuracy: 0.5, before: 0.5 }] });
+  expect(first).toEqual(point(5, 0.75));
+  const whole = [point(0, 0.5), point(5, 0.75)];
+  expect(withStart(whole)).toBe(whole);
+  expect(withStart([])).toEqual([]);
 });
 
 it("knows the length of a run from what there is", () => {
@@ -157,6 +162,15 @@ describe("curvesCsv", () => {
       "2,1,selecting,0.5,0,0.001,24,10,0.75",
       "3,2,,,,,,,1",
       "",
+    ]);
+    const whole = [{ id: "t", name: "Sketch", step: 2, accuracy: 0.7 }];
+    expect(
+      curvesCsv([], [point(2, 0.75)], whole)
+        .split("\r\n")
+        .slice(0, 2),
+    ).toEqual([
+      "step,epoch,phase,loss,penalty,learning rate,open,images per second,target accuracy: Sketch,Sketch (all held-out images)",
+      "2,2,,,,,,,0.75,0.7",
     ]);
     expect(curvesCsv([], [point(2, 0.75, 'Pen, "ink"')]).split("\r\n")[0]).toContain(
       '"target accuracy: Pen, ""ink"""',

@@ -1,5 +1,7 @@
 // Step reports and accuracy points turned into what the curves draw: smoothed, thinned, with their phases, and as CSV.
-import type { AccuracyPoint, Evaluation, StepReport } from "../../session/protocol.ts";
+import { basisWords } from "../../session/basis.ts";
+import type { AccuracyPoint, StepReport } from "../../session/protocol.ts";
+import { type CsvCell, csvFile } from "../figures/figure_file.ts";
 
 /** Share of the last value that smoothing keeps: about the last 20 reports count. */
 const MEMORY = 0.9;
@@ -68,6 +70,8 @@ export interface CurveRow {
   loss: number | null;
   smoothed: number | null;
   open: number | null;
+  /** Of what a method learns beside the classifier. */
+  learningRate: number | null;
   /** How far the features have turned from the frozen network's; absent where the run does not keep near it. */
   keep?: number;
   accuracy: Record<string, number>;
@@ -75,55 +79,64 @@ export interface CurveRow {
   measured: { step: number; accuracy: Record<string, number> } | null;
 }
 
+/** The live points with one of step 0, which runs of older versions have not: the same images before training. */
+export function withStart(points: readonly AccuracyPoint[]): readonly AccuracyPoint[] {
+  const [first] = points;
+  if (!first || first.step === 0) return points;
+  const sets = first.sets.map((set) => ({
+    ...set,
+    accuracy: set.before,
+    ...(set.pairs && { pairs: { fixed: 0, broken: 0 } }),
+  }));
+  return [{ step: 0, epoch: 0, sets }, ...points];
+}
+
 /**
- * At most `limit` rows, rising in step, a quarter of them for accuracies at most; what was measured `before` is step 0.
- * All curves share them, so that one crosshair fits all.
+ * At most `limit` rows, rising in step, a quarter of them for accuracies at most. All curves share them, so that one
+ * crosshair fits all.
+ * @param range the steps that are looked at; all by default
  */
 export function curveRows(
   steps: readonly StepReport[],
   points: readonly AccuracyPoint[],
-  before: Evaluation | null,
   limit: number,
+  range: readonly [number, number] = [0, Number.POSITIVE_INFINITY],
 ): CurveRow[] {
   const ofPoints = Math.floor(limit / 4);
-  const losses = steps.map((report) => report.loss);
-  const smoothed = smooth(losses);
+  // Smoothed over the whole run, so that a closer look shows the same curve; a line that leaves the picture has an end.
+  const whole = smooth(steps.map((report) => report.loss));
+  const [from, to] = within(steps, range);
+  const seen = steps.slice(from, to);
+  const losses = seen.map((report) => report.loss);
+  const [first, end] = within(points, range);
+  const measuredIn = points.slice(first, end);
   const rows = new Map<number, CurveRow>();
-  if (before) {
-    const accuracy = Object.fromEntries(before.sets.map((set) => [set.id, set.accuracy * 100]));
-    rows.set(0, { step: 0, epoch: 0, loss: null, smoothed: null, open: null, accuracy, measured: null });
-  }
-  for (const index of thin(losses, limit - Math.min(points.length, ofPoints) - rows.size)) {
-    const report = steps[index]!;
+  const blank = { loss: null, smoothed: null, open: null, learningRate: null, accuracy: {}, measured: null };
+  for (const index of thin(losses, limit - Math.min(measuredIn.length, ofPoints))) {
+    const report = seen[index]!;
+    const smoothed = whole[from + index]!;
     rows.set(report.step, {
+      ...blank,
       step: report.step,
       epoch: report.epoch,
       loss: Number.isFinite(report.loss) ? report.loss : null,
-      smoothed: Number.isFinite(smoothed[index]) ? smoothed[index]! : null,
+      smoothed: Number.isFinite(smoothed) ? smoothed : null,
       open: report.open,
+      learningRate: report.learningRate,
       ...(report.keep !== undefined && { keep: report.keep }),
       accuracy: {},
-      measured: null,
     });
   }
-  const mean = points.map(
+  const mean = measuredIn.map(
     ({ sets }) => sets.reduce((sum, set) => sum + set.accuracy, 0) / Math.max(1, sets.length),
   );
   for (const index of thin(mean, ofPoints)) {
-    const { step, epoch, sets } = points[index]!;
-    const row = rows.get(step) ?? {
-      step,
-      epoch,
-      loss: null,
-      smoothed: null,
-      open: null,
-      accuracy: {},
-      measured: null,
-    };
-    for (const set of sets) row.accuracy[set.id] = set.accuracy * 100;
+    const { step, epoch, sets } = measuredIn[index]!;
+    const row = rows.get(step) ?? { ...blank, step, epoch };
+    row.accuracy = Object.fromEntries(sets.map((set) => [set.id, set.accuracy * 100]));
     rows.set(step, row);
   }
-  const sorted = [...rows.values()].sort((first, second) => first.step - second.step);
+  const sorted = [...rows.values()].sort((one, other) => one.step - other.step);
   let measured: CurveRow["measured"] = null;
   for (const row of sorted) {
     if (Object.keys(row.accuracy).length > 0) measured = { step: row.step, accuracy: row.accuracy };
@@ -132,31 +145,44 @@ export function curveRows(
   return sorted;
 }
 
+/** Places of what lies in a range of steps, and of one more on either side. */
+function within(rows: readonly { step: number }[], [low, high]: readonly [number, number]): [number, number] {
+  const from = rows.findIndex(({ step }) => step >= low);
+  const past = rows.findIndex(({ step }) => step > high);
+  return [Math.max(0, (from < 0 ? rows.length : from) - 1), past < 0 ? rows.length : past + 1];
+}
+
 /** Steps of the whole run as its last report says, or 0 while nothing is known. */
 export function totalSteps(steps: readonly StepReport[], lastFrame: number): number {
   return Math.max(steps.at(-1)?.steps ?? 0, steps.at(-1)?.step ?? 0, lastFrame);
 }
 
-function field(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-/** Every report and every accuracy as CSV (RFC 4180, CRLF), unthinned; a cell nothing is known for is empty. */
-export function curvesCsv(steps: readonly StepReport[], points: readonly AccuracyPoint[]): string {
+/**
+ * Every report and every accuracy as CSV (RFC 4180, CRLF), unthinned; a cell nothing is known for is empty.
+ * @param whole what was measured on all held-out images, in columns of its own
+ */
+export function curvesCsv(
+  steps: readonly StepReport[],
+  points: readonly AccuracyPoint[],
+  whole: readonly { id: string; name: string; step: number; accuracy: number }[] = [],
+): string {
   const names = new Map<string, string>();
   for (const point of points)
-    for (const set of point.sets) names.set(set.id, `${set.role} accuracy: ${set.name}`);
+    for (const { id, role, name, basis } of point.sets)
+      names.set(id, `${role} accuracy: ${name}${basis ? ` (${basisWords(basis)})` : ""}`);
   const ids = [...names.keys()];
   const reports = new Map(steps.map((report) => [report.step, report]));
   const measured = new Map(points.map((point) => [point.step, point]));
   const keeps = steps.some(({ keep }) => keep !== undefined);
   const head = ["step", "epoch", "phase", "loss", "penalty", "learning rate", "open", "images per second"];
   if (keeps) head.push("distance from before");
-  const lines = [[...head, ...names.values()].map(field).join(",")];
-  for (const step of [...new Set([...reports.keys(), ...measured.keys()])].sort((a, b) => a - b)) {
+  const wholes = new Map(whole.map(({ id, name }) => [id, `${name} (all held-out images)`]));
+  const lines: CsvCell[][] = [[...head, ...names.values(), ...wholes.values()]];
+  const all = [...reports.keys(), ...measured.keys(), ...whole.map(({ step }) => step)];
+  for (const step of [...new Set(all)].sort((a, b) => a - b)) {
     const report = reports.get(step);
     const point = measured.get(step);
-    const cells = [
+    lines.push([
       step,
       report?.epoch ?? point?.epoch,
       report?.phase,
@@ -167,8 +193,8 @@ export function curvesCsv(steps: readonly StepReport[], points: readonly Accurac
       report?.imagesPerSecond,
       ...(keeps ? [report?.keep] : []),
       ...ids.map((id) => point?.sets.find((set) => set.id === id)?.accuracy),
-    ];
-    lines.push(cells.map((cell) => (cell === undefined ? "" : field(String(cell)))).join(","));
+      ...[...wholes.keys()].map((id) => whole.find((one) => one.id === id && one.step === step)?.accuracy),
+    ]);
   }
-  return `${lines.join("\r\n")}\r\n`;
+  return csvFile(lines);
 }

@@ -12,12 +12,13 @@ export const words = {
     "‖ΔW‖ / ‖W‖: how far the block's weights moved, against their size. 0.01 is a change of one per cent.",
   open: "An open block uses what it has learned; a closed one works exactly as before training.",
   loss: "Cross-entropy: how wrong the model is on training images. Lower is better; the bold line is smoothed.",
+  rate: "Step size of what is learned beside the classifier: it rises over the first steps and then falls as a cosine to 0.",
   keep: "1 - cosine between what the network makes of an image now and what it made of it before. Near 0: what it knew is still there.",
   target: "The images you teach: accuracy on those held out from training.",
   ood: "Out of distribution: the same classes in another style. Shows whether what was learned carries over.",
   retention: "What the model knew before, asked through its own classifier. Shows what was forgotten.",
   accuracy:
-    "Share of held-out images that get the right answer. While training, each set is measured on at most 64 images.",
+    "Share of images that get the right answer. The lines stand on the target's validation images and on a part of every other set; what counts in the end is measured on all held-out images.",
   before: "A linear probe: a new classifier on the untouched network, before any block was adapted.",
   interval: "95 % Wilson interval: where the true accuracy probably lies, given how many images were asked.",
   points: "Percentage points: from 80% to 83% is +3.0.",
@@ -27,6 +28,7 @@ export const words = {
   warmUp: "Warm-up: every block learns freely, no pressure to close yet.",
   selecting: "Selecting: scores are pushed down; blocks that do not pay for themselves close.",
   settling: "Settling: the gates stay as they are, only open blocks go on learning.",
+  learning: "This method has no gates: what learns does so from the first step to the last.",
   speed: "Training images worked through in a second.",
   merged:
     "Base weights and open adapters added into one file: needs no adapter code and runs as fast as the original.",
