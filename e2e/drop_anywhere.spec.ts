@@ -1,10 +1,11 @@
 // A drop lands anywhere on the page: it is sorted, put where it belongs or asked about, and what was wrong stands where it
 // was dropped until the next try.
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import AxeBuilder from "@axe-core/playwright";
 import { expect, type Page, test } from "@playwright/test";
+import { picture } from "../src/dataset/pictures_testing.ts";
 import { demoZips, drop, emptyFolder, open, pictureFolder, region, tinyModelFolder } from "./support.ts";
 
 const middle = (page: Page) => page.getByRole("heading", { name: /^Teach a model/ });
@@ -29,6 +30,19 @@ test("model and images find their places, and a second set is asked about", asyn
   expect(await violations(page)).toEqual([]);
   await card(page).getByRole("button", { name: "OOD", exact: true }).press("Enter");
   await expect(region(page, "OOD images")).toContainText("drawn");
+  await expect(card(page)).toBeHidden();
+});
+
+test("a folder that is too large to be looked through on the page finds its place too", async ({ page }) => {
+  await open(page);
+  const many = emptyFolder("many");
+  for (const name of classes) mkdirSync(join(many, name));
+  for (let i = 0; i < 2_400; i++)
+    writeFileSync(join(many, classes[i % 2] as string, `${i}.bmp`), picture(i + 1));
+  await drop(page, middle(page), [many, tinyModelFolder]);
+  await expect(page.getByText("many goes to Target images.")).toBeVisible();
+  await expect(region(page, "Model")).toContainText("2, 3, 24", { timeout: 30_000 });
+  await expect(region(page, "many")).toContainText("2,400 images", { timeout: 60_000 });
   await expect(card(page)).toBeHidden();
 });
 
