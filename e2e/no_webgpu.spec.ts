@@ -25,7 +25,7 @@ test("without WebGPU the studio says so and runs on WASM", async ({ page }) => {
     page.getByText("This browser offers no WebGPU adapter, so the CPU computes (WASM)."),
   ).toBeVisible();
   await page.getByText("WebGPU", { exact: true }).click();
-  await expect(page.locator(".failures")).toContainText(
+  await expect(page.locator(".failures:visible")).toContainText(
     "This browser offers no WebGPU adapter. Choose the WASM backend, or a browser and driver with WebGPU.",
   );
   await expect(badge).toHaveAccessibleName(/WASM/);
