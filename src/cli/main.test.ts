@@ -150,7 +150,11 @@ test("finetune leaves the merged model and its three records, and a table on std
   const report = json(join(out, "report.json"));
   expect(report.sets.map(({ name }: { name: string }) => name)).toEqual(["target", "sketches", "known"]);
   expect(report.tradeOff).toEqual({
-    sets: curve.sets,
+    // The report says on which images, too.
+    sets: curve.sets.map((set: Record<string, unknown>) => ({
+      ...set,
+      on: set.role === "target" ? "2 validation images" : "4 images",
+    })),
     points: curve.points.map(({ open, accuracies }: Record<string, unknown>) => ({ open, accuracies })),
     knee: curve.knee,
   });
