@@ -167,8 +167,8 @@ function WatchColumn() {
   const { session } = useStudio();
   // Charts may lag behind by a moment; what a person presses must not.
   const run = useDeferredValue(useSession((state) => state.run));
-  // Curves are dear to draw and slow to change: once a second is live enough, and both from the same moment.
-  const { steps, points } = useThrottledValue(run, 1000);
+  // Curves are dear to draw and slow to change: every other second is live enough, and both from the same moment.
+  const { steps, points } = useThrottledValue(run, 2000);
   const status = useSession((state) => state.status);
   const running = useSession((state) => state.running);
   const recipe = useRecipe((state) => state.recipe);

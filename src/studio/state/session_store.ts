@@ -1,5 +1,5 @@
 // What the studio knows: owns the Session, turns its events and answers into one plain state, and holds the actions
-// that panels call. Free of React; the hooks beside it are thin. Events are gathered and applied together, at most six
+// that panels call. Free of React; the hooks beside it are thin. Events are gathered and applied together, at most five
 // times a second, so that a fast run leaves the page its frames.
 import { createStore, type StoreApi } from "zustand/vanilla";
 import { Failure, type FailureParts } from "../../failure.ts";
@@ -200,7 +200,7 @@ const pointLimit = 500;
 const imageLimit = 400;
 
 /** Milliseconds from one update to the next: numbers that change faster cannot be read. */
-const pace = 160;
+const pace = 200;
 let lastUpdate = 0;
 
 /** Calls back with a frame, `pace` after the last time; a hidden tab has no frames, and no hurry. */
