@@ -32,20 +32,31 @@ function largeFolder({ files, classes }: Shape): { folder: string; count: number
   return { folder: root, count: files + lone };
 }
 
-/** How many times longer than on an idle machine work takes here just now: a long piece of it by its shortest parts. */
-const slowness = (page: Page): Promise<number> =>
-  page.evaluate(() => {
-    const part = () => {
+/** How many times longer work takes here just now than with a core to itself: seconds that pass while the page's thread
+ *  computes for one. */
+async function slowness(page: Page): Promise<number> {
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send("Performance.enable", { timeDomain: "threadTicks" });
+  const computed = async () => {
+    const { metrics } = await cdp.send("Performance.getMetrics");
+    return metrics.find(({ name }) => name === "TaskDuration")?.value ?? Number.NaN;
+  };
+  const before = await computed();
+  const passed = await page.evaluate(async () => {
+    let sum = 0;
+    // In parts that are no long tasks themselves.
+    for (let part = 0; part < 12; part++) {
       const began = performance.now();
-      let sum = 0;
-      for (let i = 0; i < 1_000_000; i++) sum = (Math.imul(sum, 31) + i) | 0;
-      // The sum is used, so that it has to be made.
-      return performance.now() - began + (sum === 1 ? 1e-9 : 0);
-    };
-    const times = Array.from({ length: 200 }, part);
-    const quick = times.toSorted((a, b) => a - b)[10] || 0.1;
-    return Math.max(1, times.reduce((total, one) => total + one, 0) / times.length / quick);
+      while (performance.now() - began < 25);
+      sum += performance.now() - began;
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    return sum / 1000;
   });
+  const share = passed / ((await computed()) - before);
+  await cdp.detach();
+  return Math.max(1, share);
+}
 
 /** Bytes of memory of its own that the largest page process holds; null where the system does not tell. */
 async function memoryOf(page: Page): Promise<number | null> {

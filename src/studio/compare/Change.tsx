@@ -27,7 +27,7 @@ export function Change({ from, to, sure, className = classes.change, unit }: Cha
     >
       <span aria-hidden="true">{arrow}</span> {pointsChange(change)}
       {(unit || chance) && (
-        <span className={classes.unseen}>
+        <span className="unseen">
           {unit && ` ${unit}`}
           {chance && ", within chance"}
         </span>

@@ -3,6 +3,7 @@
 // times a second, so that a fast run leaves the page its frames.
 import { createStore, type StoreApi } from "zustand/vanilla";
 import { Failure, type FailureParts } from "../../failure.ts";
+import { cancelled } from "../../session/job.ts";
 import type { Packer } from "../../session/pack.ts";
 import type {
   AccuracyPoint,
@@ -661,7 +662,18 @@ export function createSessionStore(
     },
 
     sort: (name, files) =>
-      reading("drop", name, async () => (await import("../../session/sort_drop.ts")).sortDrop(files)),
+      reading("drop", name, async (id) => {
+        const search = new AbortController();
+        searches.set(id, search);
+        try {
+          const { sortDrop } = await import("../../session/sort_drop.ts");
+          const sorted = await sortDrop(files);
+          if (search.signal.aborted) throw cancelled("Sorting the drop");
+          return sorted;
+        } finally {
+          searches.delete(id);
+        }
+      }),
 
     async loadModel(files, answers = {}) {
       const name = files[0]?.path.split("/")[0] ?? "model";
