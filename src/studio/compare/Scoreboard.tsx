@@ -45,7 +45,12 @@ export const Scoreboard = memo(function Scoreboard(props: ScoreboardProps) {
           <div key={role} className={classes.cell}>
             <dt title={pending ? undefined : standsOn(shown)}>
               <Term word={role}>{label}</Term>
-              {part && `, ${part}`}
+              {part && (
+                <span className={classes.part}>
+                  <span className={classes.comma}>, </span>
+                  {part}
+                </span>
+              )}
             </dt>
             <dd>
               <span className={classes.value}>

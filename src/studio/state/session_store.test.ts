@@ -576,6 +576,24 @@ test("a drop is shown while its folders are looked through, and its Cancel ends 
   expect(after.data).toBe(data);
 });
 
+test("a drop that is cancelled while it is sorted comes to nothing, and the engine is left alone", async () => {
+  const stop = vi.fn(async () => {});
+  const { store } = setUp({ stop });
+  const sorted = store.sort("a.png", files("a.png"));
+  await store.stopReading(store.getState().reading[0]?.id ?? 0);
+  expect(await sorted).toBeNull();
+  expect(stop).not.toHaveBeenCalled();
+  expect(store.getState()).toMatchObject({ reading: [], failures: [] });
+});
+
+test("what a drop failed with is gone once files come in another way", async () => {
+  const { store } = setUp();
+  await store.sort("song.mp3", files("song.mp3"));
+  expect(store.getState().failures).toMatchObject([{ at: "drop" }]);
+  await store.loadData("ood", "many", files("a.png"), 0);
+  expect(store.getState().failures).toEqual([]);
+});
+
 test("what could not be opened in a drop is told, and the rest is there", async () => {
   const { store } = setUp();
   const search = async () => ({ files: files("many/a.png"), lost: ["many/b.png"] });

@@ -453,10 +453,11 @@ export function createSessionStore(
     set((state) => withFailure(state, Failure.from(error).parts, at));
   }
 
-  /** What failed where files came in is of the last try. */
-  function triesAgain(at: Told["at"]): void {
-    if (get().failures.some((one) => one.at === at))
-      set(({ failures }) => ({ failures: failures.filter((one) => one.at !== at) }));
+  /** What failed where files came in is of the last try; the demo takes every place, and so may a drop beside them. */
+  function triesAgain(what: Reading["what"]): void {
+    const isPast = ({ at }: Told) => at !== undefined && (what === "demo" || at === what || at === "drop");
+    if (get().failures.some(isPast))
+      set(({ failures }) => ({ failures: failures.filter((one) => !isPast(one)) }));
   }
 
   /** Runs a call to the session; what it throws becomes a failure on the page. Null when it threw. */
@@ -485,7 +486,7 @@ export function createSessionStore(
   ): Promise<T | null> {
     const id = ++lastId;
     const at = what === "demo" ? undefined : what;
-    if (at) triesAgain(at);
+    triesAgain(what);
     set((state) => ({ reading: [...state.reading, { id, what, name }] }));
     const value = await attempt(() => call(id), at);
     set((state) => {
